@@ -1,0 +1,1 @@
+"""How Assay is installed and run."""

@@ -1,0 +1,1 @@
+"""The embedded stack: real Postgres, NATS and Envoy from PyPI wheels, and the four services, on loopback."""

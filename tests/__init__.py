@@ -1,0 +1,1 @@
+"""Tests of Assay; the folders mirror services/ and shared/."""

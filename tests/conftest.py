@@ -1,0 +1,3 @@
+"""Fixtures that every test may ask for; see tests/servers.py."""
+
+pytest_plugins = ["tests.servers"]
