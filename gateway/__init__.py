@@ -1,0 +1,1 @@
+"""The REST gateway: an Envoy configuration rendered from the protos, and what Envoy can't say in Lua."""

@@ -1,0 +1,115 @@
+"""Renders Envoy's configuration from the template beside this file and the descriptor set of the protos.
+
+    python -m gateway.render --listen 127.0.0.1:8080 --admin 127.0.0.1:9901 --descriptor gen/assay.pb \
+        --backend catalog=127.0.0.1:5051 --backend runner=127.0.0.1:5052,127.0.0.1:5053 > envoy.yaml
+"""
+
+import argparse
+import ipaddress
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+
+from gateway.routed import Service, read_services
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    @property
+    def is_name(self) -> bool:
+        """Whether the host must be looked up, and looked up again."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return True
+        return False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What differs between one gateway and another."""
+
+    listen: Address
+    admin: Address
+    """A loopback address: the admin page shows everything and can stop Envoy."""
+    backends: Mapping[str, Sequence[Address]]
+    """Service name -> its endpoints, all IP addresses or all names."""
+    descriptor: Path
+    """FileDescriptorSet of all protos."""
+    allowed_origins: Sequence[str] = ()
+    """Origins whose pages may call the API; none: no CORS headers at all."""
+    max_connections: int = 20_000
+    """Connections from clients; beyond that, new ones are refused at once."""
+    max_heap_bytes: int = 1 << 30
+    """Envoy's heap; from 95 % of it requests are answered 503, so that it is never killed for memory."""
+    upstream_timeout_seconds: int = 15
+    """Time that a call which answers with one message may take; an upload has four times as long."""
+
+
+def render(settings: Settings) -> str:
+    """Envoy's configuration as YAML. Raises ValueError if a public service has no backend."""
+    services = read_services(settings.descriptor)
+    backends = _served(services, settings.backends)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    )
+    lua = (HERE / "lua" / "gateway.lua").read_text()
+    return environment.get_template("envoy.yaml").render(settings=settings, services=services, backends=backends, lua=lua)
+
+
+def _served(services: Sequence[Service], backends: Mapping[str, Sequence[Address]]) -> dict[str, Sequence[Address]]:
+    needed = sorted({service.backend for service in services})
+    missing = [name for name in needed if not backends.get(name)]
+    if missing:
+        raise ValueError(f"no backend was given for {', '.join(missing)}")
+    mixed = [name for name in needed if len({address.is_name for address in backends[name]}) > 1]
+    if mixed:
+        raise ValueError(f"the endpoints of {', '.join(mixed)} must be all addresses or all names")
+    return {name: backends[name] for name in needed}
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    return Address(host.strip("[]"), int(port))
+
+
+def _backend(text: str) -> tuple[str, list[Address]]:
+    name, _, addresses = text.partition("=")
+    return name, [_address(address) for address in addresses.split(",")]
+
+
+def _settings(arguments: Sequence[str]) -> Settings:
+    parser = argparse.ArgumentParser(prog="gateway.render", description="Prints Envoy's configuration.")
+    parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
+    parser.add_argument("--admin", type=_address, required=True, metavar="HOST:PORT")
+    parser.add_argument("--backend", type=_backend, action="append", required=True, metavar="NAME=HOST:PORT,…")
+    parser.add_argument("--descriptor", type=Path, required=True)
+    parser.add_argument("--allowed-origin", action="append", default=[], metavar="ORIGIN")
+    parser.add_argument("--max-connections", type=int, default=Settings.max_connections)
+    parser.add_argument("--max-heap-bytes", type=int, default=Settings.max_heap_bytes)
+    parser.add_argument("--upstream-timeout-seconds", type=int, default=Settings.upstream_timeout_seconds)
+    given = parser.parse_args(arguments)
+    return Settings(
+        listen=given.listen,
+        admin=given.admin,
+        backends=dict(given.backend),
+        descriptor=given.descriptor,
+        allowed_origins=given.allowed_origin,
+        max_connections=given.max_connections,
+        max_heap_bytes=given.max_heap_bytes,
+        upstream_timeout_seconds=given.upstream_timeout_seconds,
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(render(_settings(sys.argv[1:])))
