@@ -1,7 +1,9 @@
 """Which loopback ports are taken, and which are still to be had."""
 
+import random
 import socket
 from collections.abc import Container
+from pathlib import Path
 
 
 def is_free(port: int) -> bool:
@@ -17,13 +19,22 @@ def is_free(port: int) -> bool:
 
 
 def any_free(taken: Container[int] = ()) -> int:
-    """A free port that the kernel names and that is not in `taken`."""
-    while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port not in taken:
-            return port
+    """A free port that is not in `taken`, from below those that the kernel gives to outgoing connections.
+
+    A server that is killed must get its port back; were it one of the kernel's, any client's connection might have it by then.
+    """
+    candidates = list(range(15_000, _first_outgoing()))
+    random.shuffle(candidates)
+    return next(port for port in candidates if port not in taken and is_free(port))
+
+
+def _first_outgoing() -> int:
+    try:
+        first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError):
+        first = 32_768
+    # A kernel told to use nearly all ports leaves no room below; then there is nothing better than its own range.
+    return first if first > 16_000 else 60_000  # noqa: PLR2004 - see above
 
 
 def choose(preferred: int | None, taken: Container[int]) -> int:

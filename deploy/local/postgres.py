@@ -134,7 +134,7 @@ def run_sql(cluster: Cluster, sql: str, database: str = OWNER) -> str:
 
 def create_database(cluster: Cluster, name: str, template: str = "template1") -> None:
     """Makes an empty database, or a copy of `template`. Does nothing where it exists."""
-    if not run_sql(cluster, f"SELECT 1 FROM pg_database WHERE datname = '{name}'", database="postgres").strip():  # noqa: S608 - a name of ours
+    if name not in run_sql(cluster, "SELECT datname FROM pg_database", database="postgres").split():
         run_sql(cluster, f'CREATE DATABASE "{name}" TEMPLATE "{template}"', database="postgres")
 
 
@@ -146,7 +146,7 @@ def create_roles(cluster: Cluster, passwords: Mapping[str, str]) -> None:
 def _role_sql(service: str, password: str) -> str:
     role = role_of(service)
     return f"""
-        SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') \\gexec
+        DO $$ BEGIN CREATE ROLE {role}; EXCEPTION WHEN duplicate_object THEN NULL; END $$;
         ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD '{password}';
         ALTER ROLE {role} SET search_path = {service};
     """

@@ -1,0 +1,90 @@
+# Every command of the repository; `make help` lists them. State lives in .local/, or in ASSAY_LOCAL_DIR for the stack's.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-print-directory
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PY := .local/venv/bin/python
+VENV := deploy/local/venv.sh
+export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
+# What a person set for a test run of pytest, say `make test ARGS="-k csv -x"`.
+ARGS ?=
+NAME ?=
+# Without an environment there is nothing to stop or to look at, and none is made for that.
+STARTED = if [ ! -x $(PY) ]; then echo "The stack was never started; make up."; exit 0; fi;
+
+.PHONY: help
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+
+.PHONY: up
+up: venv ## start the whole stack on loopback, or bring a running one up to date; returns when it answers
+	@$(PY) -m deploy.local.protos
+	@$(PY) -m deploy.local up
+
+.PHONY: down
+down: ## stop the stack; the data stays
+	@$(STARTED) $(PY) -m deploy.local down
+
+.PHONY: status
+status: ## tell what runs, with pids and addresses
+	@$(STARTED) $(PY) -m deploy.local status
+
+.PHONY: logs
+logs: ## show the newest log lines and follow them in a terminal; NAME=runner-1 for one process
+	@$(STARTED) $(PY) -m deploy.local logs $(NAME)
+
+.PHONY: restart
+restart: ## restart one process: NAME=runner-1
+	@$(STARTED) $(PY) -m deploy.local restart $(NAME)
+
+.PHONY: demo
+demo: up ## evaluate two versions of an answerer on 200 questions; TARGET=<openai base url> MODEL=<name> for your own
+	@$(PY) -m deploy.demo $(if $(TARGET),--target "$(TARGET)") $(if $(MODEL),--model "$(MODEL)")
+
+.PHONY: test
+test: dev ## run every test against real servers; ARGS="-k csv -x" goes to pytest
+	@$(PY) -m pytest $(ARGS)
+
+.PHONY: bench
+bench: dev ## print how fast it is on this machine; asserts nothing
+	@$(PY) -m tests.bench $(ARGS)
+
+.PHONY: lint
+lint: dev ## ruff, mypy --strict and buf
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy services shared gateway deploy tests
+	@.local/venv/bin/buf lint gen/assay.pb#format=binpb --config protos/buf.yaml
+
+.PHONY: format
+format: dev ## format the code and fix what ruff can fix
+	@$(PY) -m ruff check --fix-only --quiet .
+	@$(PY) -m ruff format .
+
+.PHONY: protos
+protos: venv ## generate gen/ (stubs and the gateway's descriptor set) from protos/
+	@$(PY) -m deploy.local.protos
+
+.PHONY: stubs
+stubs: dev ## build the stubs for internal gRPC clients as a wheel in .local/stubs/
+	@$(PY) -m deploy.local.stubs
+
+.PHONY: lock
+lock: dev ## compile the locks from pyproject.toml; UPGRADE=1 takes newer versions
+	@.local/venv/bin/uv pip compile $(LOCK) --extra embedded -o deploy/requirements.lock pyproject.toml
+	@.local/venv/bin/uv pip compile $(LOCK) --all-extras -c deploy/requirements.lock -o deploy/requirements-dev.lock pyproject.toml
+LOCK := --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean: ## stop the stack and remove its data, the environment and everything generated
+	@if [ -x $(PY) ]; then $(PY) -m deploy.local down; fi
+	rm -rf .local gen .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.PHONY: venv dev
+venv:
+	@$(VENV) runtime
+dev:
+	@$(VENV) dev
+	@$(PY) -m deploy.local.protos
