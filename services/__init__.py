@@ -1,0 +1,1 @@
+"""The four services; they meet only through stubs and events, never by import."""

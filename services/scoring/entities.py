@@ -1,0 +1,95 @@
+"""What scoring knows: an item to be scored, what was found, and the endpoint of a judge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["passed", "failed", "error", "not_applicable", "unscored"]
+Method = Literal["deterministic", "embedding", "llm_judge", "heuristic_fallback"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An OpenAI-compatible chat endpoint that a workspace uses as its judge; base_url ends in `/v1`.
+
+    workspace separates the cached verdicts of two workspaces that use the same endpoint.
+    max_input_chars bounds the judged text of one call, all fields together.
+    """
+
+    base_url: str
+    model: str
+    api_key: str = field(default="", repr=False)
+    workspace: str = ""
+    max_concurrency: int = 4
+    timeout_seconds: float = 60.0
+    max_input_chars: int = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One output to be scored against what was expected.
+
+    method is the test method of the case; passing_score is 0-1; language is an IETF tag, which only chooses the
+    negation words; judge is None where the workspace has none.
+    """
+
+    question: str
+    expected: str
+    output: str
+    method: str
+    passing_score: float = 0.7
+    keywords: tuple[str, ...] = ()
+    language: str = "en"
+    context: str = ""
+    judge: Endpoint | None = None
+    require_judge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A span of text that the reason rests on: characters start to end (exclusive) of the field, in the given turn."""
+
+    field: str
+    turn: int
+    start: int
+    end: int
+    quote: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cosine:
+    """How near two texts are, 0-1; truncated tells that only the first part of a very long one was read."""
+
+    value: float
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How an item fared and how that was found out.
+
+    score is 0-1 and None where there is none: an error is not a zero. threshold is the item's passing score,
+    scored_by the scorer and its version (`exact_match@1`). provenance is set for a judge's verdict only. error is
+    set where status is error, not_applicable or unscored.
+    """
+
+    status: Status
+    score: float | None
+    method: Method
+    threshold: float
+    reason: str
+    scored_by: str
+    warnings: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    provenance: Mapping[str, object] | None = None
+    error: str | None = None
+
+
+def verdict(score: float, threshold: float) -> Status:
+    """Passed at the threshold or above it."""
+    return "passed" if score >= threshold else "failed"
+
+
+def failure(item: Item, method: Method, scored_by: str, error: str) -> Score:
+    """The score of an item that could not be scored: neither a zero nor a pass."""
+    return Score("error", None, method, item.passing_score, error, scored_by, error=error)
