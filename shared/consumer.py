@@ -1,0 +1,212 @@
+"""Hearing a topic: pull, hand over, acknowledge; and fetch from the producer's outbox what never came.
+
+The handler opens the transaction of the effect and calls `inbox.take` in it, so whatever is delivered twice has one effect.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from assay.common.internal.v1 import outbox_pb2
+from shared import inbox
+from shared.channels import Authenticated
+from shared.jetstream import OUTAGES, Broker, Puller
+from shared.outbox import SEQ_HEADER
+from shared.postgres import Database
+from shared.topics import Topic
+
+FETCH_SECONDS = 5.0
+NAK_SECONDS = 1.0
+WATCH_SECONDS = 2.0
+OVERDUE_SECONDS = 15.0
+SURELY_LOST_SECONDS = 600.0
+READ_AT_ONCE = 200
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Received:
+    """An event as it was heard: its number in its topic, and its message."""
+
+    seq: int
+    message: Any
+
+
+Handler = Callable[[Sequence[Received]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a service does with a topic: `handle` gets up to `batch` events at once, in `loops` loops side by side."""
+
+    topic: Topic
+    handle: Handler
+    batch: int = 32
+    loops: int = 1
+
+
+@dataclass(frozen=True)
+class Ear:
+    """The consuming end of one service: its name, and what it hears with."""
+
+    service: str
+    broker: Broker
+    ack_wait: float
+
+    def durable(self, topic: Topic) -> str:
+        """The name of the JetStream consumer, shared by all processes of the service."""
+        return f"{self.service}-{topic.name.replace('.', '-')}"
+
+    async def hear(self, hearing: Hearing) -> None:
+        """Consumes until cancelled, whatever NATS and Postgres do."""
+        await asyncio.gather(*(self._loop(hearing) for _ in range(hearing.loops)))
+
+    async def _loop(self, hearing: Hearing) -> None:
+        puller = Puller(self.broker, hearing.topic, self.durable(hearing.topic), self.ack_wait)
+        delay = 0.1
+        try:
+            while True:
+                try:
+                    messages = await puller.fetch(hearing.batch, FETCH_SECONDS)
+                    await self._deliver(hearing, messages)
+                    delay = 0.1
+                except NotFoundError:
+                    with contextlib.suppress(*OUTAGES):
+                        await puller.redeclare()
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 2.0)
+                except OUTAGES as outage:
+                    log.warning("hearing is waiting", extra={"topic": hearing.topic.name, "fault": repr(outage)})
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, 2.0)
+        finally:
+            await puller.give_back()
+
+    async def _deliver(self, hearing: Hearing, messages: list[Msg]) -> None:
+        """All at once in one transaction; if that fails one by one, so that one bad event holds up no other."""
+        if not messages:
+            return
+        async with _kept_alive(messages, self.ack_wait):
+            if await self._handled(hearing, messages):
+                await _ack(messages)
+                return
+            for message in messages:
+                if len(messages) > 1 and await self._handled(hearing, [message]):
+                    await _ack([message])
+                else:
+                    with contextlib.suppress(*OUTAGES):
+                        await message.nak(delay=NAK_SECONDS)
+
+    async def _handled(self, hearing: Hearing, messages: list[Msg]) -> bool:
+        try:
+            await hearing.handle([_received(hearing.topic, message) for message in messages])
+        except Exception:
+            log.exception("an event was not handled", extra={"topic": hearing.topic.name, "events": len(messages)})
+            return False
+        return True
+
+
+def _received(topic: Topic, message: Msg) -> Received:
+    return Received(int((message.headers or {})[SEQ_HEADER]), topic.message.FromString(message.data))
+
+
+async def _ack(messages: Sequence[Msg]) -> None:
+    with contextlib.suppress(*OUTAGES):  # not acknowledged: delivered again, without effect
+        for message in messages:
+            await message.ack()
+
+
+@contextlib.asynccontextmanager
+async def _kept_alive(messages: Sequence[Msg], ack_wait: float) -> AsyncIterator[None]:
+    async def extend() -> None:
+        while True:
+            await asyncio.sleep(ack_wait / 3)
+            with contextlib.suppress(*OUTAGES):
+                for message in messages:
+                    await message.in_progress()
+
+    task = asyncio.create_task(extend())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+class GapWatch:
+    """Fetches from the producers' outboxes what NATS lost: behind what is fresh, and only what stays missing for 15 s."""
+
+    def __init__(self, ear: Ear, database: Database, outboxes: Mapping[str, Authenticated]) -> None:
+        self._ear, self._database, self._outboxes = ear, database, outboxes
+        self._seen: dict[tuple[str, int], float] = {}
+
+    async def watch(self, hearings: Sequence[Hearing]) -> None:
+        """Looks every 2 s until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            for hearing in hearings:
+                try:
+                    await self.look(hearing)
+                except asyncio.CancelledError:
+                    raise
+                except Exception as fault:  # noqa: BLE001 Postgres, NATS or the producer away: looked at again in 2 s
+                    log.warning("gap watch is waiting", extra={"topic": hearing.topic.name, "fault": repr(fault)[:300]})
+
+    async def look(self, hearing: Hearing) -> None:
+        """One look at one topic."""
+        topic = hearing.topic
+        async with self._database.connection() as connection:
+            upto = await inbox.watermark(connection, topic)
+        stub = self._outboxes[topic.producer]
+        request = outbox_pb2.HeadRequest(topic=topic.name, consumer=self._ear.service, watermark=upto)
+        head = (await stub.Head(request, timeout=5)).head
+        if head <= upto:
+            self._forget(topic, [])
+            return
+        async with self._database.connection() as connection:
+            absent = await inbox.missing(connection, topic, head)
+            await inbox.trim(connection, topic)
+        overdue = await self._overdue(topic, absent)
+        if overdue:
+            log.warning("fetching lost events", extra={"topic": topic.name, "events": len(overdue)})
+            await self._fetch(hearing, overdue)
+
+    async def _overdue(self, topic: Topic, absent: Sequence[int]) -> list[int]:
+        now = asyncio.get_running_loop().time()
+        self._forget(topic, absent)
+        ages = {seq: now - self._seen.setdefault((topic.name, seq), now) for seq in absent}
+        if not any(age >= OVERDUE_SECONDS for age in ages.values()):
+            return []
+        # A slow judge is no gap: what NATS still holds for us will come.
+        idle = await self._ear.broker.nothing_under_way(topic, self._ear.durable(topic))
+        limit = OVERDUE_SECONDS if idle else SURELY_LOST_SECONDS
+        return [seq for seq, age in ages.items() if age >= limit]
+
+    def _forget(self, topic: Topic, absent: Sequence[int]) -> None:
+        still = set(absent)
+        for name, seq in [key for key in self._seen if key[0] == topic.name and key[1] not in still]:
+            del self._seen[name, seq]
+
+    async def _fetch(self, hearing: Hearing, seqs: Sequence[int]) -> None:
+        for start in range(0, len(seqs), READ_AT_ONCE):
+            part = seqs[start : start + READ_AT_ONCE]
+            wanted = set(part)
+            request = outbox_pb2.ReadOutboxRequest(topic=hearing.topic.name, from_seq=part[0], to_seq=part[-1])
+            events = self._outboxes[hearing.topic.producer].ReadOutbox(request, timeout=30)
+            await self._handle([event async for event in events if event.seq in wanted], hearing)
+
+    async def _handle(self, events: Sequence[outbox_pb2.OutboxEvent], hearing: Hearing) -> None:
+        for start in range(0, len(events), hearing.batch):
+            batch = events[start : start + hearing.batch]
+            await hearing.handle([Received(event.seq, _parsed(hearing.topic, event.payload)) for event in batch])
+
+
+def _parsed(topic: Topic, payload: bytes) -> Message:
+    return topic.message.FromString(payload)

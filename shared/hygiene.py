@@ -1,0 +1,51 @@
+"""Input hygiene, in one place: what Postgres refuses or breaks clients never gets past here."""
+
+import math
+from collections.abc import Iterator
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+MAX_DEPTH = 32
+
+
+def faults(message: Message, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """Yields (field path, what is wrong) for U+0000, NaN, infinities and nesting deeper than 32 anywhere in a message."""
+    if depth > MAX_DEPTH * 2:  # a Struct nests twice per level of JSON
+        yield path, f"nested deeper than {MAX_DEPTH}"
+        return
+    for field, value in message.ListFields():
+        where = f"{path}.{field.json_name}" if path else field.json_name
+        if field.type == FieldDescriptor.TYPE_BYTES:
+            continue
+        # UPB map fields iterate over keys; every map of ours (Struct.fields) has string keys and message values.
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            for key in value:
+                yield from _text_faults(key, where)
+                yield from faults(value[key], f"{path}.{key}" if path else key, depth + 1)
+        elif field.is_repeated:
+            for index, item in enumerate(value):
+                yield from _value_faults(field, item, f"{where}[{index}]", depth)
+        else:
+            yield from _value_faults(field, value, where, depth)
+
+
+def _value_faults(field: FieldDescriptor, value: object, where: str, depth: int) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield from _text_faults(value, where)
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            yield where, "must be a finite number"
+    elif field.message_type is not None and isinstance(value, Message):
+        yield from faults(value, where, depth + 1)
+
+
+def _text_faults(text: str, where: str) -> Iterator[tuple[str, str]]:
+    if "\0" in text:
+        yield where, "must not contain U+0000"
+
+
+def cleaned(text: str) -> tuple[str, bool]:
+    """What a target answered, fit for storage: U+0000 and lone surrogates become U+FFFD; and whether any did."""
+    clean = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+    return clean, clean != text

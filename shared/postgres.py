@@ -1,0 +1,119 @@
+"""Postgres: the pool, transactions, and which failures may be tried again."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeAlias, TypeVar
+
+import asyncpg
+import orjson
+
+from shared.errors import Unavailable
+
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
+T = TypeVar("T")
+
+ACQUIRE_TIMEOUT = 5.0
+STATEMENT_TIMEOUT = "30s"
+LOCK_TIMEOUT = "10s"
+# What a lost, restarting or overloaded server looks like from here.
+OUTAGES = (
+    OSError,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+CONFLICTS = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
+
+log = logging.getLogger(__name__)
+
+
+class Database:
+    """A pool and what is to happen after each commit.
+
+    `committed` is called after every transaction that commits: the relay looks for new outbox rows then.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, committed: Callable[[], None] = lambda: None) -> None:
+        self._pool = pool
+        self.committed = committed
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """A connection for reads. Raises Unavailable if none is free within 5 s: the pool is never the queue."""
+        try:
+            connection = await self._pool.acquire(timeout=ACQUIRE_TIMEOUT)
+        except OUTAGES as outage:
+            raise Unavailable("the database can't be reached right now") from outage
+        try:
+            yield connection
+        finally:
+            await self._release(connection)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """One transaction; rolled back if the body raises."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+        self.committed()
+
+    async def _release(self, connection: asyncpg.pool.PoolConnectionProxy) -> None:
+        # A connection that died under us can't be released politely; the pool replaces it.
+        with contextlib.suppress(*OUTAGES):
+            await self._pool.release(connection, timeout=ACQUIRE_TIMEOUT)
+
+    async def close(self) -> None:
+        """Closes the pool, without waiting for long."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._pool.close(), 5)
+
+
+async def open_pool(url: str, size: int = 10) -> asyncpg.Pool:
+    """A pool for this URL, waiting for as long as Postgres is away: a service doesn't crash because of a neighbour."""
+    delay = 0.1
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                url,
+                min_size=1,
+                max_size=size,
+                timeout=5,
+                command_timeout=40,
+                max_inactive_connection_lifetime=120,
+                init=_prepare,
+                server_settings={"statement_timeout": STATEMENT_TIMEOUT, "lock_timeout": LOCK_TIMEOUT, "jit": "off"},
+            )
+        except OUTAGES as outage:
+            log.warning("waiting for postgres", extra={"fault": repr(outage)})
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 2.0)
+
+
+async def _prepare(connection: Connection) -> None:
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads)
+
+
+async def until_migrated(database: Database, version: str) -> None:
+    """Returns once the service's schema is at least at this migration; services wait for it rather than crash."""
+    while True:
+        try:
+            async with database.connection() as connection:
+                if await connection.fetchval("SELECT max(version) >= $1 FROM schema_migrations", version):
+                    return
+        except (Unavailable, asyncpg.UndefinedTableError, *OUTAGES):
+            pass
+        log.warning("waiting for the schema", extra={"version": version})
+        await asyncio.sleep(0.5)
+
+
+async def retrying(attempt: Callable[[], Awaitable[T]], tries: int = 5) -> T:
+    """Runs a whole transaction again when Postgres broke it for another's sake (40P01, 40001)."""
+    for number in range(1, tries):
+        try:
+            return await attempt()
+        except CONFLICTS:
+            await asyncio.sleep(0.01 * 2**number)
+    return await attempt()
