@@ -110,18 +110,22 @@ def clear_stale_lock(cluster: Cluster) -> None:
         lock.unlink(missing_ok=True)
 
 
+def is_ready(cluster: Cluster) -> bool:
+    """Whether a query is answered now."""
+    try:
+        run_sql(cluster, "SELECT 1", database="postgres")
+    except PostgresFailedError:
+        return False
+    return True
+
+
 def wait_ready(cluster: Cluster, timeout: float) -> None:
     """Returns once a query is answered. Raises PostgresFailedError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
-    while True:
-        try:
-            run_sql(cluster, "SELECT 1", database="postgres")
-        except PostgresFailedError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-        else:
-            return
+    while not is_ready(cluster):
+        if time.monotonic() > deadline:
+            raise PostgresFailedError(f"Postgres on port {cluster.port} was not ready within {timeout:g} s")
+        time.sleep(0.05)
 
 
 def run_sql(cluster: Cluster, sql: str, database: str = OWNER) -> str:

@@ -1,0 +1,109 @@
+"""Turns settings, remembered ports and secrets into the programs of one start."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from deploy.local import binaries, nats, ports, postgres
+from deploy.local.environment import INSTANCES, LOOPBACK, Topology, load_secrets, python_environment
+from deploy.local.files import Folders
+from deploy.local.programs import Program, python_module, source_fingerprint
+from deploy.local.protos import DESCRIPTORS, GEN
+from deploy.local.settings import PREFERRED_PORTS, Settings
+from gateway.render import Address, Settings as GatewaySettings, render
+
+
+def choose_ports(settings: Settings, remembered: Mapping[str, int], *, running: bool) -> dict[str, int]:
+    """A port for everything that listens: the wanted one, the one of the last start, the usual one, else any.
+
+    A port that is taken is passed over, except that a running stack keeps the ports that it holds itself.
+    """
+    chosen: dict[str, int] = {}
+    for name in _listeners(settings):
+        wanted, last = settings.ports.get(name), remembered.get(name)
+        if running and last and wanted in {None, last}:
+            chosen[name] = last
+            continue
+        taken = {*chosen.values(), *(port for other, port in remembered.items() if other != name), *settings.ports.values()} - {wanted}
+        candidates = [port for port in (wanted, last, PREFERRED_PORTS.get(name)) if port]
+        free = [port for port in candidates if port not in taken and ports.is_free(port)]
+        chosen[name] = free[0] if free else ports.any_free(taken)
+    return chosen
+
+
+def _listeners(settings: Settings) -> list[str]:
+    workers = [f"runner-{n + 1}" for n in range(settings.runners)] + [f"scoring-{n + 1}" for n in range(settings.scorers)]
+    services = ["catalog", *workers, "reporting"]
+    return ["gateway", "envoy-admin", "postgres", "nats", "nats-monitor", *services, *(f"{name}-metrics" for name in services)]
+
+
+def topology(folders: Folders, settings: Settings, chosen: Mapping[str, int], sockets: Path) -> Topology:
+    """Everything's address and password."""
+    secrets = load_secrets(folders)
+    data = postgres.data_folder(folders.root / "postgres")
+    # Under another account than ours Postgres could not write to our folder of sockets; TCP is enough.
+    socket_folder = sockets if data.parent == folders.root and not _as_nobody() else None
+    cluster = postgres.Cluster(data, chosen["postgres"], secrets["postgres_passwords"][postgres.OWNER], socket_folder)
+    server = nats.NatsServer(
+        folders.nats_store, folders.run / "nats.conf", chosen["nats"], chosen["nats-monitor"], secrets["nats_password"]
+    )
+    return Topology(chosen, secrets, settings, cluster, server)
+
+
+def _as_nobody() -> bool:
+    return binaries.unprivileged()[:1] == ("setpriv",)
+
+
+def programs(folders: Folders, topology: Topology) -> list[Program]:
+    """Every process of the stack, in the order in which it is started; stopping goes the other way."""
+    services = [
+        _service(topology, service, instance) for service in INSTANCES for instance in topology.instances(service)
+    ]  # fmt: skip
+    return [_postgres(topology), _nats(topology), *services, _envoy(folders, topology)]
+
+
+def _postgres(topology: Topology) -> Program:
+    # INT is Postgres's fast shutdown: TERM would wait for every client to leave by itself.
+    return Program("postgres", postgres.command(topology.cluster), stop_signal="INT", stop_seconds=30)
+
+
+def _nats(topology: Topology) -> Program:
+    nats.write_config(topology.nats)
+    return Program("nats", nats.command(topology.nats), fingerprint=topology.nats.config.read_text())
+
+
+def _service(topology: Topology, service: str, instance: str) -> Program:
+    code = source_fingerprint(binaries.ROOT / "services" / service, binaries.ROOT / "shared", GEN / DESCRIPTORS.name)
+    environment = topology.service_environment(service, instance)
+    return Program(instance, python_module(f"services.{service}"), environment, fingerprint=code)
+
+
+def _envoy(folders: Folders, topology: Topology) -> Program:
+    config = folders.run / "envoy.yaml"
+    text = render(
+        GatewaySettings(
+            listen=Address(LOOPBACK, topology.ports["gateway"]),
+            admin=Address(LOOPBACK, topology.ports["envoy-admin"]),
+            backends={service: [_address(endpoint) for endpoint in topology.endpoints(service)] for service in INSTANCES},
+            descriptor=DESCRIPTORS,
+            allowed_origins=[origin.strip() for origin in topology.settings.passed["ASSAY_ALLOWED_ORIGINS"].split(",") if origin.strip()],
+        )
+    )
+    config.write_text(text)
+    # Hot restart would make two stacks meet in one shared memory segment.
+    command = [binaries.envoy(), "-c", str(config), "--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]
+    return Program("envoy", command, stop_seconds=5, fingerprint=text + source_fingerprint(DESCRIPTORS))
+
+
+def _address(endpoint: str) -> Address:
+    host, _, port = endpoint.rpartition(":")
+    return Address(host, int(port))
+
+
+def admin_command(*arguments: str) -> list[str]:
+    """The command that makes workspaces and keys; it runs with the catalog's environment and prints JSON."""
+    return [*python_module("services.catalog.admin"), *arguments]
+
+
+def admin_environment(topology: Topology) -> dict[str, str]:
+    """The environment of that command."""
+    return {**python_environment(), **topology.service_environment("catalog", "catalog")}
