@@ -1,0 +1,1 @@
+"""Reporting: results, comparisons and exports of runs."""
