@@ -85,6 +85,42 @@ class Score:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class JudgePrompt:
+    """One structured question to a judge.
+
+    instructions is ours; texts are the judged ones by name, hostile until proved otherwise; schema is the JSON schema
+    of the answer, its reasoning first. version grows with every change of the wording.
+    """
+
+    template: str
+    version: int
+    instructions: str
+    texts: Mapping[str, str]
+    schema: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAnswer:
+    """What a judge said, valid against the prompt's schema, and how it came about.
+
+    provenance: endpoint, model, template, prompt_hash, response_format, samples, agreement, prompt_tokens,
+    completion_tokens, latency_ms, cache_hit, repaired.
+    """
+
+    answer: Mapping[str, object]
+    provenance: Mapping[str, object]
+    warnings: tuple[str, ...] = ()
+
+
+class JudgeError(RuntimeError):
+    """No usable verdict could be had; the message says why, provenance how it was tried."""
+
+    def __init__(self, message: str, provenance: Mapping[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.provenance = provenance
+
+
 def verdict(score: float, threshold: float) -> Status:
     """Passed at the threshold or above it."""
     return "passed" if score >= threshold else "failed"
