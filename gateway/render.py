@@ -1,7 +1,7 @@
 """Renders Envoy's configuration from the template beside this file and the descriptor set of the protos.
 
-    python -m gateway.render --listen 127.0.0.1:8080 --admin 127.0.0.1:9901 --descriptor gen/assay.pb \
-        --backend catalog=127.0.0.1:5051 --backend runner=127.0.0.1:5052,127.0.0.1:5053 > envoy.yaml
+python -m gateway.render --listen 127.0.0.1:8080 --admin 127.0.0.1:9901 --descriptor gen/assay.pb \
+    --backend catalog=127.0.0.1:5051 --backend runner=127.0.0.1:5052,127.0.0.1:5053 > envoy.yaml
 """
 
 import argparse
@@ -13,9 +13,13 @@ from pathlib import Path
 
 import jinja2
 
-from gateway.routed import Service, read_services
+from gateway import shapes
+from gateway.routed import Service, public_services, read_descriptor
 
 HERE = Path(__file__).parent
+LUA = ("json.lua", "url.lua", "gateway.lua")
+BODY_LIMIT = 10 * 1024 * 1024 + 65536
+"""Bytes of a request's body: a 10 MB file and its multipart wrapping."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +56,25 @@ class Settings:
     """Connections from clients; beyond that, new ones are refused at once."""
     max_heap_bytes: int = 1 << 30
     """Envoy's heap; from 95 % of it requests are answered 503, so that it is never killed for memory."""
-    upstream_timeout_seconds: int = 15
+    timeout_seconds: int = 15
     """Time that a call which answers with one message may take; an upload has four times as long."""
 
 
 def render(settings: Settings) -> str:
     """Envoy's configuration as YAML. Raises ValueError if a public service has no backend."""
-    services = read_services(settings.descriptor)
-    backends = _served(services, settings.backends)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(HERE), undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, autoescape=False
+    descriptor = read_descriptor(settings.descriptor)
+    services = public_services(descriptor)
+    lua = f"local LIMIT = {BODY_LIMIT}\n{shapes.tables(descriptor, services)}" + "".join((HERE / "lua" / name).read_text() for name in LUA)
+    return _template().render(
+        settings=settings, services=services, backends=_served(services, settings.backends), lua=lua, body_limit=BODY_LIMIT
     )
-    lua = (HERE / "lua" / "gateway.lua").read_text()
-    return environment.get_template("envoy.yaml").render(settings=settings, services=services, backends=backends, lua=lua)
+
+
+def _template() -> jinja2.Template:
+    # What is rendered is YAML for Envoy, never HTML: escaping would only garble it.
+    loader = jinja2.FileSystemLoader(HERE)
+    environment = jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)  # noqa: S701
+    return environment.get_template("envoy.yaml")
 
 
 def _served(services: Sequence[Service], backends: Mapping[str, Sequence[Address]]) -> dict[str, Sequence[Address]]:
@@ -97,7 +107,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--allowed-origin", action="append", default=[], metavar="ORIGIN")
     parser.add_argument("--max-connections", type=int, default=Settings.max_connections)
     parser.add_argument("--max-heap-bytes", type=int, default=Settings.max_heap_bytes)
-    parser.add_argument("--upstream-timeout-seconds", type=int, default=Settings.upstream_timeout_seconds)
+    parser.add_argument("--timeout-seconds", type=int, default=Settings.timeout_seconds)
     given = parser.parse_args(arguments)
     return Settings(
         listen=given.listen,
@@ -107,7 +117,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
         allowed_origins=given.allowed_origin,
         max_connections=given.max_connections,
         max_heap_bytes=given.max_heap_bytes,
-        upstream_timeout_seconds=given.upstream_timeout_seconds,
+        timeout_seconds=given.timeout_seconds,
     )
 
 

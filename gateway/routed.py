@@ -1,13 +1,28 @@
 """Which gRPC services the gateway serves, read from the descriptor set, so that no list is kept beside the protos."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 
 # assay.<service>.v1: internal packages (assay.<service>.internal.v1), grpc.health and reflection don't match.
 PUBLIC_PACKAGE = re.compile(r"assay\.(?P<backend>[a-z]+)\.v1")
+# The only kind of path that lua/url.lua can match; the protos use no other.
+PLAIN_PATH = re.compile(r"(/[\w.-]+|/\{\w+\})+")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A URL of an RPC."""
+
+    verb: str
+    path: str
+    """As annotated: /v1/contexts/{context_id}."""
+    body: str
+    """The field that the body fills; "*" for the whole message, "" where a body means nothing."""
 
 
 @dataclass(frozen=True)
@@ -16,10 +31,16 @@ class Method:
 
     path: str
     """As gRPC puts it into `:path`: /assay.runner.v1.RunService/StartRun."""
+    request: str
+    """Full name of the request message."""
     streams: bool
     """Whether it answers with a stream (events, exports)."""
-    uploads: bool
-    """Whether its body is a file rather than JSON."""
+    routes: tuple[Route, ...]
+
+    @property
+    def uploads(self) -> bool:
+        """Whether its body is a file rather than a whole message of JSON."""
+        return any(route.body not in ("", "*") for route in self.routes)
 
 
 @dataclass(frozen=True)
@@ -33,24 +54,38 @@ class Service:
     methods: tuple[Method, ...]
 
 
-def read_services(descriptor: Path) -> list[Service]:
-    """The public services of a FileDescriptorSet file, by name.
+def read_descriptor(path: Path) -> descriptor_pb2.FileDescriptorSet:
+    """Parses a descriptor set. Raises OSError if it can't be read."""
+    return descriptor_pb2.FileDescriptorSet.FromString(path.read_bytes())
 
-    Raises OSError if it can't be read, ValueError if it holds no public service.
-    """
-    files = descriptor_pb2.FileDescriptorSet.FromString(descriptor.read_bytes()).file
-    services = [_service(file, service) for file in files if PUBLIC_PACKAGE.fullmatch(file.package) for service in file.service]
+
+def public_services(descriptor: descriptor_pb2.FileDescriptorSet) -> list[Service]:
+    """The public services of a descriptor set, by name. Raises ValueError if there is none."""
+    files = [file for file in descriptor.file if PUBLIC_PACKAGE.fullmatch(file.package)]
+    services = [_service(file.package, service) for file in files for service in file.service]
     if not services:
-        raise ValueError(f"{descriptor} holds no service of a package assay.<service>.v1")
+        raise ValueError("the descriptor set holds no service of a package assay.<service>.v1")
     return sorted(services, key=lambda service: service.name)
 
 
-def _service(file: descriptor_pb2.FileDescriptorProto, service: descriptor_pb2.ServiceDescriptorProto) -> Service:
-    name = f"{file.package}.{service.name}"
-    uploads = {f".{file.package}.{message.name}" for message in file.message_type if _holds_a_file(message)}
-    methods = (Method(f"/{name}/{rpc.name}", rpc.server_streaming, rpc.input_type in uploads) for rpc in service.method)
-    return Service(name, file.package.split(".")[1], tuple(methods))
+def _service(package: str, service: descriptor_pb2.ServiceDescriptorProto) -> Service:
+    name = f"{package}.{service.name}"
+    methods = tuple(
+        Method(f"/{name}/{rpc.name}", rpc.input_type.lstrip("."), rpc.server_streaming, tuple(_routes(rpc))) for rpc in service.method
+    )
+    return Service(name, package.split(".")[1], methods)
 
 
-def _holds_a_file(message: descriptor_pb2.DescriptorProto) -> bool:
-    return any(field.type_name == ".google.api.HttpBody" for field in message.field)
+def _routes(rpc: descriptor_pb2.MethodDescriptorProto) -> Iterator[Route]:
+    rule = rpc.options.Extensions[annotations_pb2.http]
+    for binding in (rule, *rule.additional_bindings):
+        verb = binding.WhichOneof("pattern")
+        if verb:
+            yield Route(verb.upper(), _path(binding, verb), binding.body)
+
+
+def _path(binding: http_pb2.HttpRule, verb: str) -> str:
+    path = str(getattr(binding, verb))
+    if not PLAIN_PATH.fullmatch(path):
+        raise ValueError(f"{path} is not made of /words and /{{fields}}")
+    return path

@@ -1,46 +1,94 @@
--- What the filters after this one can't do: see "Needs Lua" in gateway/README.md.
-local LIMIT = 10 * 1024 * 1024 + 65536  -- bytes: a 10 MB file and its multipart wrapping
+-- What happens to a request before the transcoder, and to an answer after it. See "What Lua does" in gateway/README.md.
 
--- Only a gateway may say these; x-http-code and x-assay-* are also how services speak to it.
-local OURS = { ["x-http-code"] = true, ["x-internal-service"] = true, ["x-native-grpc"] = true }
+-- Headers by which gateway and services speak to each other: from a client they would be forged.
+local PRIVATE = { "^x%-http%-code$", "^x%-internal%-service$", "^x%-native%-grpc$", "^x%-local%-reply$", "^x%-assay%-", "^x%-envoy%-" }
+local GRPC = { "^grpc%-" }
 
-local function names_where(headers, unwanted)
-  local names = {}
-  for name in pairs(headers) do
-    if unwanted(name) then names[#names + 1] = name end
+local function remove(headers, patterns)
+  local unwanted = {}
+  for name in pairs(headers) do  -- removed later: a map mustn't change while it is walked
+    for _, pattern in ipairs(patterns) do
+      if name:find(pattern) then unwanted[#unwanted + 1] = name end
+    end
   end
-  return names
+  for _, name in ipairs(unwanted) do headers:remove(name) end
 end
 
 local function is_grpc(headers)
-  return string.find(headers:get("content-type") or "", "^application/grpc") ~= nil
+  return (headers:get("content-type") or ""):find("^application/grpc") ~= nil
 end
 
-function envoy_on_request(h)
-  local headers = h:headers()
-  for _, name in ipairs(names_where(headers, function(n) return OURS[n] or n:find("^x%-assay%-") end)) do headers:remove(name) end
+-- local_reply_config in envoy.yaml makes the JSON of it.
+local function answer(handle, status, message)
+  handle:respond({ [":status"] = status }, message)
+end
+
+-- Returns the route of the request, after its URL was put right; nil if there is none, or if it was refused.
+local function place(handle, headers)
+  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  local route, clean = url.route(headers:get(":method"), path)
+  if not route then return nil end  -- the transcoder answers 404
+  local kept, fault = url.query(route, query)
+  if fault then answer(handle, "400", fault) return nil end
+  headers:replace(":path", kept == "" and clean or clean .. "?" .. kept)
+  return route
+end
+
+local function check_body(handle, route)
+  if route.body and route.body.kind == "file" then return end
+  local body = handle:body()
+  if not body or body:length() == 0 then return end
+  if not route.body then body:setBytes("") return end  -- the transcoder would read fields out of it
+  local text = body:getBytes(0, body:length())
+  local passed, fault = json.check(text, route.body, route.bound)
+  if fault then answer(handle, "400", fault) return end
+  if passed ~= text then body:setBytes(passed) end
+end
+
+local function admit(handle, headers)
+  local length = tonumber(headers:get("content-length") or "0") or 0
+  if length > LIMIT then answer(handle, "413", "") return end
+  local route = place(handle, headers)
+  if route then check_body(handle, route) end
+end
+
+function envoy_on_request(handle)
+  local headers = handle:headers()
+  remove(headers, PRIVATE)
   -- said here, since the transcoder rewrites content-type before it refuses a body
   if is_grpc(headers) then headers:add("x-native-grpc", "1") return end
-  local length = tonumber(headers:get("content-length") or "0") or 0
-  if length > LIMIT then h:respond({ [":status"] = "413" }, "the body is larger than 10 MB") return end
-  local path, query = string.match(headers:get(":path"), "^([^?]*)(.*)$")
-  local stripped = string.match(path, "^(.*[^/])/+$")
-  if stripped then headers:replace(":path", stripped .. query) end
+  remove(headers, GRPC)
+  local ok, fault = pcall(admit, handle, headers)  -- without it Envoy would go on with a request that wasn't checked
+  if ok then return end
+  handle:logErr(tostring(fault))
+  answer(handle, "500", "an internal error occurred")
 end
 
-function envoy_on_response(h)
-  local headers = h:headers()
-  for _, name in ipairs(names_where(headers, function(n) return n:find("^x%-envoy%-") or n:find("^x%-assay%-") end)) do headers:remove(name) end
+-- Envoy's own words: one sentence of them, without pointers into the text and without the names of C++ types.
+local function tidy(handle)
+  local body = handle:body()
+  if not body then return end
+  local text = body:getBytes(0, body:length())
+  local before, message, after = text:match('^(.*"message":")(.*)("%s*}%s*)$')
+  if not message then return end
+  message = message:gsub("\\n.*", ""):gsub("\\u000a.*", ""):gsub(" for type [%w_./]+$", ""):gsub("^: ", "")
+  body:setBytes(before .. message .. after)
+  handle:headers():replace("content-length", tostring(#before + #message + #after))
+end
+
+local function empty(handle)
+  local body = handle:body()
+  if body then body:setBytes("") end
+  handle:headers():remove("content-length")  -- asked for again: body() waits, and ends the life of headers
+  handle:headers():remove("content-type")
+end
+
+function envoy_on_response(handle)
+  local headers = handle:headers()
+  local status, is_local = headers:get("x-http-code"), headers:get("x-local-reply")
+  remove(headers, PRIVATE)
   if is_grpc(headers) then return end
-  for _, name in ipairs(names_where(headers, function(n) return n:find("^grpc%-") end)) do headers:remove(name) end
-  local status = headers:get("x-http-code")
-  if not status then return end
-  headers:replace(":status", status)
-  headers:remove("x-http-code")
-  if status == "204" then
-    local body = h:body()
-    if body then body:setBytes("") end
-    h:headers():remove("content-length")  -- asked for again: body() waits, and ends the life of headers
-    h:headers():remove("content-type")
-  end
+  remove(headers, GRPC)
+  if status then headers:replace(":status", status) end
+  if status == "204" then empty(handle) elseif is_local then tidy(handle) end
 end
