@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from deploy.local.credentials import BootstrapFailedError
 from deploy.local.migrate import MigrationFailedError
+from deploy.local.plan import GatewayNotRenderedError
 from deploy.local.postgres import PostgresFailedError
 from deploy.local.settings import InvalidSettingsError, default_directory, read_settings
 from deploy.local.stack import Stack, StackFailedError
@@ -16,12 +17,17 @@ from deploy.local.supervision import SupervisorFailedError
 
 FAILURES = (
     BootstrapFailedError,
+    GatewayNotRenderedError,
     InvalidSettingsError,
     MigrationFailedError,
     PostgresFailedError,
     StackFailedError,
     SupervisorFailedError,
 )
+
+
+# supervisord calls the first second after a start STARTING.
+RUNNING = frozenset({"RUNNING", "STARTING"})
 
 
 def _say(line: str) -> None:
@@ -58,12 +64,14 @@ def status(stack: Stack, _: str) -> int:
         return 1
     ports, pids = stack.ports(), stack.pids()
     for row in sorted(rows, key=lambda row: list(ports).index(_listener(row["name"]))):
-        running = row["statename"] == "RUNNING"
+        running = row["statename"] in RUNNING
         uptime = f"{row['now'] - row['start']} s" if running else "-"
         address = f"127.0.0.1:{ports[_listener(row['name'])]}"
-        _say(f"{row['name']:<12} {row['statename'].lower():<9} pid {pids.get(row['name'], '-')!s:<8} {address:<16} up {uptime}")
+        _say(
+            f"{row['name']:<12} {'running' if running else row['statename'].lower():<9} pid {pids.get(row['name'], '-')!s:<8} {address:<16} up {uptime}"
+        )
     _say(f"gateway      {stack.env().get('ASSAY_URL', '-')}")
-    return 0 if all(row["statename"] == "RUNNING" for row in rows) else 1
+    return 0 if all(row["statename"] in RUNNING for row in rows) else 1
 
 
 def _listener(name: str) -> str:

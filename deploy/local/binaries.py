@@ -3,6 +3,7 @@
 import functools
 import importlib.util
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -37,17 +38,26 @@ def script(name: str) -> str:
 
 @functools.cache
 def unprivileged() -> tuple[str, ...]:
-    """The command prefix under which Postgres agrees to run, since it refuses to be root; empty for everybody else.
+    """The command prefix under which Postgres agrees to run: it refuses to be root, and to be a user without an account.
 
-    A user namespace keeps the data root's own. Where namespaces are closed, the account `nobody` is used, and the
-    data must lie where it may go (see `postgres.data_folder`).
+    A user namespace, in which we are called `nobody`, keeps the data our own. Where namespaces are closed, root becomes
+    the real `nobody`, and the data must lie where that account may go (see `postgres.data_folder`).
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and _has_account(os.geteuid()):
         return ()
-    namespace = ("unshare", "--user", "--map-user=1000")
+    account = pwd.getpwnam("nobody")
+    namespace = ("unshare", "--user", f"--map-user={account.pw_uid}")
     if shutil.which("unshare") and subprocess.run([*namespace, "true"], capture_output=True, check=False).returncode == 0:
         return namespace
-    return ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups")
+    return ("setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups") if os.geteuid() == 0 else ()
+
+
+def _has_account(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
 
 
 def dies_with_parent(signal_name: str) -> tuple[str, ...]:

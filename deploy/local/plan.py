@@ -1,15 +1,19 @@
 """Turns settings, remembered ports and secrets into the programs of one start."""
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import binaries, nats, ports, postgres
-from deploy.local.environment import INSTANCES, LOOPBACK, Topology, load_secrets, python_environment
+from deploy.local.environment import INSTANCES, LOOPBACK, Topology, inherited_environment, load_secrets, python_environment
 from deploy.local.files import Folders
 from deploy.local.programs import Program, python_module, source_fingerprint
 from deploy.local.protos import DESCRIPTORS, GEN
 from deploy.local.settings import PREFERRED_PORTS, Settings
-from gateway.render import Address, Settings as GatewaySettings, render
+
+
+class GatewayNotRenderedError(RuntimeError):
+    """The gateway's renderer refused; the message is its own."""
 
 
 def choose_ports(settings: Settings, remembered: Mapping[str, int], *, running: bool) -> dict[str, int]:
@@ -79,24 +83,23 @@ def _service(topology: Topology, service: str, instance: str) -> Program:
 
 def _envoy(folders: Folders, topology: Topology) -> Program:
     config = folders.run / "envoy.yaml"
-    text = render(
-        GatewaySettings(
-            listen=Address(LOOPBACK, topology.ports["gateway"]),
-            admin=Address(LOOPBACK, topology.ports["envoy-admin"]),
-            backends={service: [_address(endpoint) for endpoint in topology.endpoints(service)] for service in INSTANCES},
-            descriptor=DESCRIPTORS,
-            allowed_origins=[origin.strip() for origin in topology.settings.passed["ASSAY_ALLOWED_ORIGINS"].split(",") if origin.strip()],
-        )
-    )
-    config.write_text(text)
+    config.write_text(_envoy_config(topology))
     # Hot restart would make two stacks meet in one shared memory segment.
     command = [binaries.envoy(), "-c", str(config), "--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]
-    return Program("envoy", command, stop_seconds=5, fingerprint=text + source_fingerprint(DESCRIPTORS))
+    return Program("envoy", command, stop_seconds=5, fingerprint=source_fingerprint(config, DESCRIPTORS))
 
 
-def _address(endpoint: str) -> Address:
-    host, _, port = endpoint.rpartition(":")
-    return Address(host, int(port))
+def _envoy_config(topology: Topology) -> str:
+    """What the gateway's own renderer prints: a process of its own, so that `down` works whatever state the gateway's code is in."""
+    backends = [f"--backend={service}={','.join(topology.endpoints(service))}" for service in INSTANCES]
+    origins = topology.settings.passed["ASSAY_ALLOWED_ORIGINS"].split(",")
+    places = [f"--listen={topology.gateway}", f"--admin={LOOPBACK}:{topology.ports['envoy-admin']}", f"--descriptor={DESCRIPTORS}"]
+    arguments = [*places, *backends, *(f"--allowed-origin={origin.strip()}" for origin in origins if origin.strip())]
+    environment = {**inherited_environment(), **python_environment()}
+    done = subprocess.run([*python_module("gateway.render"), *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise GatewayNotRenderedError(f"gateway.render: {done.stderr.strip()}")
+    return done.stdout
 
 
 def admin_command(*arguments: str) -> list[str]:

@@ -35,6 +35,8 @@ POLL = 0.05
 # A process that ended this often while it was waited for will not come up in what is left of the minute either.
 HOPELESS = 4
 TAIL = 25
+# The first second after a start is STARTING, the wait before the next try BACKOFF.
+ALIVE = frozenset({"RUNNING", "STARTING", "BACKOFF"})
 
 
 class StackFailedError(RuntimeError):
@@ -156,6 +158,8 @@ class Stack:
         write_text(supervisor.config, supervisor_config(programs, folders, supervisor.socket))
         if supervisor.is_running():
             supervisor.update()
+            names = {program.name for program in programs}
+            write_json(folders.pids, {name: pid for name, pid in self.pids().items() if name in names})
             return
         folders.pids.unlink(missing_ok=True)
         marks = {"ASSAY_STACK": str(folders.root), "ASSAY_PROCESS": processes.SUPERVISOR, "ASSAY_PIDS_FILE": str(folders.pids)}
@@ -168,9 +172,9 @@ class Stack:
             postgres.initialise(topology.cluster)
         if self._state_of("postgres") == "STOPPED":
             postgres.clear_stale_lock(topology.cluster)
+            self.say(f"Postgres on port {topology.ports['postgres']}, NATS on {topology.ports['nats']} ...")
         supervisor.start("postgres")
         supervisor.start("nats")
-        self.say(f"Postgres on port {topology.ports['postgres']}, NATS on {topology.ports['nats']} ...")
         self._await("postgres", lambda: postgres.is_ready(topology.cluster))
         self._await("nats", lambda: nats.is_ready(topology.nats))
 
@@ -188,8 +192,11 @@ class Stack:
         return credentials.load(self.folders, topology)
 
     def _start_services(self, topology: Topology, names: Sequence[str]) -> None:
-        self.say(f"Services and gateway: {', '.join(names[2:])} ...")
-        for name in names:
+        alive = {row["name"] for row in self.processes() if row["statename"] in ALIVE}
+        stopped = [name for name in names if name not in alive]
+        if stopped:
+            self.say(f"Starting {', '.join(stopped)} ...")
+        for name in stopped:
             self._supervisor().start(name)
         for name in names[2:-1]:
             self._await(name, lambda name=name: serves(f"127.0.0.1:{topology.ports[name]}"))  # type: ignore[misc]
