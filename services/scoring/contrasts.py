@@ -77,6 +77,8 @@ class _Use:
 def contrasts(expected: str, output: str, language: str = "en") -> tuple[Contrast, ...]:
     """At most one contrast of each kind between what was expected and what was answered."""
     expected, output = expected[:MOST_CHARS], output[:MOST_CHARS]
+    if not expected.strip() or not output.strip():
+        return ()
     tongue = language.casefold().partition("-")[0]
     found = (_negation(expected, output, tongue), _number(expected, output, tongue), _entity(expected, output, tongue))
     return tuple(contrast for contrast in found if contrast)

@@ -1,3 +1,5 @@
+"""Intervals and verdicts against published and exact figures."""
+
 import math
 import time
 
@@ -15,7 +17,7 @@ def pairs(better: int = 0, worse: int = 0, same: int = 0) -> list[Pair]:
 def exact_mcnemar(better: int, worse: int) -> float:
     changed = better + worse
     tail = sum(math.comb(changed, k) for k in range(min(better, worse) + 1))
-    return min(1.0, 2 * tail / 2**changed)
+    return min(1.0, 2 * tail / float(2**changed))
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,7 @@ def test_no_cases_have_no_interval() -> None:
     assert wilson(0, 0) is None
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_a_wilson_interval_holds_the_rate_and_stays_a_rate(counts: tuple[int, int]) -> None:
     passed, total = counts
@@ -64,6 +67,7 @@ def test_single_verdicts_are_decided_by_the_pairs_that_changed(better: int, wors
     assert paired.difference == pytest.approx((better - worse) / (better + worse + same))
 
 
+@settings(deadline=None)
 @given(better=st.integers(0, 60), worse=st.integers(0, 60), same=st.integers(1, 60))
 def test_swapping_the_runs_mirrors_the_comparison(better: int, worse: int, same: int) -> None:
     there, back = compare(pairs(better, worse, same)), compare(pairs(worse, better, same))
