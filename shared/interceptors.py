@@ -46,8 +46,10 @@ class Boundary(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Returns the handler with its boundary around it."""
         handler: Any = await continuation(handler_call_details)
+        if handler is None:  # answered UNIMPLEMENTED; its path must not fill a cache
+            return handler
         method = method_of(handler_call_details.method)
-        if handler is None or method.open:
+        if method.open:
             return handler
         read = _read_or_malformed(handler.request_deserializer)
         write = handler.response_serializer

@@ -1,0 +1,1 @@
+"""Runner: executes runs against their targets."""

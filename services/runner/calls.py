@@ -1,0 +1,170 @@
+"""Calling a target for one case: its limits, its tries, and what stands in the result when it fails."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import grpc
+
+from services.runner.clients import Access, Catalog
+from services.runner.entities import ClaimedCase, Executed, Run, Turn
+from services.runner.governor import Governor
+from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
+from services.runner.targets.builtin import Builtin
+from shared import hygiene
+
+TRIES = 3
+BACK_OFF_SECONDS = 0.5
+LONGEST_PAUSE = 60.0
+PATIENCE_SECONDS = 600.0
+ACCESS_SECONDS = 30.0
+AWAY_SECONDS = 0.5
+SLICE_SECONDS = 0.02
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Tally:
+    """What one case has cost so far."""
+
+    attempts: int = 0
+    milliseconds: int | None = None
+
+
+class Caller:
+    """Calls targets, within the governor's limits."""
+
+    def __init__(self, governor: Governor, catalog: Catalog, targets: Mapping[str, Target], builtin: Builtin) -> None:
+        self._governor, self._catalog, self._targets, self._builtin = governor, catalog, targets, builtin
+        self._access: dict[UUID, tuple[Access, float]] = {}
+        self._limits: dict[UUID, int] = {}
+
+    def has_room(self, connection_id: UUID) -> bool:
+        """Whether another ticket of this connection may be claimed here; yes while its limit isn't known yet."""
+        limit = self._limits.get(connection_id)
+        return limit is None or self._governor.room(connection_id, limit) > 0
+
+    async def answer_all(self, run: Run, cases: Sequence[ClaimedCase]) -> list[Executed]:
+        """A builtin target's answers to all cases, yielding to the event loop every 20 ms."""
+        try:
+            answer = self._builtin.answering(run.target.model)
+        except Refused as no:
+            return [Executed(case, error=str(no)) for case in cases]
+        executed = []
+        pause_at = time.monotonic() + SLICE_SECONDS
+        for case in cases:
+            began = time.monotonic()
+            text = answer(case.question)
+            ended = time.monotonic()
+            executed.append(Executed(case, text, None, int((ended - began) * 1000), 1))
+            if ended > pause_at:
+                await asyncio.sleep(0)
+                pause_at = time.monotonic() + SLICE_SECONDS
+        return executed
+
+    async def call(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Executed:
+        """What becomes of a case; never raises for what the target does: an error has its place in the results."""
+        target = run.target
+        self._limits[target.connection_id] = target.max_concurrency
+        connection = (target.connection_id, target.max_concurrency)
+        tally = _Tally()
+        try:
+            call = await self._prepare(run, case, history)
+            async with self._governor.slot((run.id, run.slots), connection, target.requests_per_minute):
+                reply = await self._tried(call, run, tally)
+        except (Refused, Failed) as fault:
+            return Executed(case, None, str(fault), tally.milliseconds, tally.attempts)
+        text, replaced = hygiene.cleaned(reply.text)
+        warnings = reply.warnings
+        if replaced:
+            warnings += ("characters that can't be stored were replaced by U+FFFD",)
+        return Executed(case, text, None, tally.milliseconds, tally.attempts, warnings)
+
+    async def _prepare(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Call:
+        target = run.target
+        access = Access("", "")
+        if target.kind in self._targets:
+            access = await self._read_access(run)
+            if access.base_url != target.base_url:
+                # The secret belongs to the address that it was stored with, and must not be sent to another.
+                raise Refused("the connection's base_url changed after the run was started")
+        return Call(
+            question=case.question,
+            history=history,
+            statement=target.statement,
+            model=target.model,
+            parameters=target.parameters,
+            base_url=target.base_url,
+            api_key=access.api_key,
+            timeout=target.timeout_ms / 1000,
+            key=f"{run.id}:{case.case_id}:{case.repeat}",
+            file_url=case.file_url,
+            file_mime_type=case.file_mime_type,
+        )
+
+    async def _tried(self, call: Call, run: Run, tally: _Tally) -> Reply:
+        """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try."""
+        gives_up = time.monotonic() + PATIENCE_SECONDS
+        throttled = 0
+        while True:
+            began = time.monotonic()
+            try:
+                reply = await self._ask(run, call)
+            except Throttled as wait:
+                throttled += 1
+                pause = wait.seconds if wait.seconds is not None else _back_off(throttled)
+                if time.monotonic() + pause > gives_up:
+                    tally.attempts += 1
+                    raise Failed("the target kept answering 429 (too many requests)") from None
+                await asyncio.sleep(min(pause, LONGEST_PAUSE))
+                continue
+            except (Failed, Refused) as fault:
+                tally.attempts += 1
+                tally.milliseconds = _since(began)
+                if isinstance(fault, Refused) or tally.attempts >= TRIES:
+                    raise
+                await asyncio.sleep(_back_off(tally.attempts))
+                continue
+            tally.attempts += 1
+            tally.milliseconds = _since(began)
+            return reply
+
+    async def _ask(self, run: Run, call: Call) -> Reply:
+        kind = run.target.kind
+        if kind == "builtin":
+            return await self._builtin.ask(call)
+        if kind not in self._targets:
+            raise Refused(f"connections of kind {kind} can't be called by this version")
+        return await self._targets[kind].ask(call)
+
+    async def _read_access(self, run: Run) -> Access:
+        connection_id = run.target.connection_id
+        known = self._access.get(connection_id)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        while True:
+            try:
+                access = await self._catalog.access(run.workspace_id, connection_id)
+            except grpc.aio.AioRpcError as fault:
+                if fault.code() == grpc.StatusCode.NOT_FOUND:
+                    raise Refused("the connection was deleted") from None
+                # The catalog being away is no fault of the case's: it waits, its lease renewed.
+                log.warning("waiting for the catalog", extra={"fault": fault.code().name})
+                await asyncio.sleep(AWAY_SECONDS)
+            else:
+                self._access[connection_id] = (access, time.monotonic() + ACCESS_SECONDS)
+                return access
+
+
+def _since(began: float) -> int:
+    return int((time.monotonic() - began) * 1000)
+
+
+def _back_off(tries: int) -> float:
+    """Seconds, doubling, with jitter so that callers that failed together don't return together."""
+    return min(LONGEST_PAUSE, BACK_OFF_SECONDS * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 spreads load

@@ -1,0 +1,174 @@
+"""How runs and cases are spelled: entity ⇄ message."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from assay.catalog.internal.v1 import catalog_pb2
+from assay.runner.internal.v1 import events_pb2, runner_pb2
+from assay.runner.v1 import runs_pb2
+from assay.scoring.internal.v1 import events_pb2 as scoring_events
+from services.runner.entities import BUILTIN, CANCELLING, SCENARIO, Counts, Executed, Run, Ticket, Wish
+from shared.errors import Invalid
+from shared.ids import canonical_id
+from shared.outbox import MAX_EVENT_BYTES
+
+TEXTS_BY_ID_BYTES = 8 * 1024
+OUTCOMES = {"passed": "passed", "failed": "failed"}
+
+
+def wish(request: runs_pb2.StartRunRequest) -> Wish:
+    """What a caller asks to be run. Raises Invalid for missing or malformed ids."""
+    wrong: dict[str, str] = {}
+    ids: dict[str, UUID] = {}
+    for name in ("test_set_id", "context_id"):
+        text = getattr(request, name)
+        try:
+            ids[name] = canonical_id(text)
+        except ValueError:
+            wrong[name] = "must be a UUID" if text else "is required"
+    if wrong:
+        raise Invalid(wrong)
+    return Wish(
+        ids["test_set_id"],
+        ids["context_id"],
+        request.repeats if request.HasField("repeats") else None,
+        request.max_concurrency if request.HasField("max_concurrency") else None,
+        tuple(request.tags),
+    )
+
+
+def run(found: Run, counts: Counts = Counts()) -> runs_pb2.Run:  # noqa: B008 frozen
+    """The public run. A run that is being cancelled reads cancelled at once."""
+    message = runs_pb2.Run(
+        id=str(found.id),
+        test_set_id=str(found.test_set_id),
+        context_id=str(found.context_id),
+        status=runs_pb2.Run.Status.Value("cancelled" if found.state == CANCELLING else found.state),
+        triggered_by=found.triggered_by,
+        total_cases=found.total_cases,
+        completed_cases=counts.completed,
+        passed_cases=counts.passed,
+        failed_cases=counts.failed,
+        error_cases=counts.errors,
+        tags=found.tags,
+        stream_url=f"/v1/evaluation/runs/{found.id}/events",
+    )
+    if counts.completed:
+        message.pass_rate = counts.passed / counts.completed
+    message.created_at.FromDatetime(found.created_at)
+    if found.started_at is not None:
+        message.started_at.FromDatetime(found.started_at)
+    if found.completed_at is not None:
+        message.completed_at.FromDatetime(found.completed_at)
+    return message
+
+
+def run_state(found: Run) -> runner_pb2.RunState:
+    """The run as other services hear of it."""
+    message = runner_pb2.RunState(
+        id=str(found.id),
+        workspace_id=str(found.workspace_id),
+        test_set_id=str(found.test_set_id),
+        context_id=str(found.context_id),
+        state=found.state,
+        triggered_by=found.triggered_by,
+        total_cases=found.total_cases,
+        tags=found.tags,
+        reason=found.reason,
+    )
+    message.created_at.FromDatetime(found.created_at)
+    if found.started_at is not None:
+        message.started_at.FromDatetime(found.started_at)
+    if found.completed_at is not None:
+        message.completed_at.FromDatetime(found.completed_at)
+    return message
+
+
+def run_finished(found: Run, counts: Counts) -> events_pb2.RunFinished:
+    """The event of a run's end."""
+    return events_pb2.RunFinished(
+        run=run_state(found),
+        expected_results=counts.completed,
+        passed=counts.passed,
+        failed=counts.failed,
+        errors=counts.errors,
+    )
+
+
+def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
+    """The message of an issued ticket."""
+    return events_pb2.Ticket(
+        workspace_id=str(of.workspace_id),
+        run_id=str(of.id),
+        number=issued.number,
+        first_ord=issued.range.first,
+        last_ord=issued.range.last,
+        epoch=issued.epoch,
+        connection_id=str(of.target.connection_id),
+        at_once=of.target.kind == BUILTIN and of.mode != SCENARIO,
+    )
+
+
+def cases_executed(of: Run, executed: Sequence[Executed]) -> list[events_pb2.CasesExecuted]:
+    """Events of at most 512 KiB each; the texts of a long case travel by id."""
+    events: list[events_pb2.CasesExecuted] = []
+    size = MAX_EVENT_BYTES
+    for each in executed:
+        message = _executed_case(each)
+        room = message.ByteSize() + 8
+        if size + room > MAX_EVENT_BYTES:
+            events.append(events_pb2.CasesExecuted(workspace_id=str(of.workspace_id), run_id=str(of.id), language=of.language))
+            size = 0
+        events[-1].cases.append(message)
+        size += room
+    return events
+
+
+def _executed_case(each: Executed) -> events_pb2.ExecutedCase:
+    case = each.case
+    length = len(case.question) + len(case.expected) + len(each.output or "")
+    message = events_pb2.ExecutedCase(
+        ord=case.ord,
+        case_id=str(case.case_id),
+        repeat=case.repeat,
+        test_method=case.test_method,
+        passing_score=case.passing_score,
+        keywords=case.keywords,
+        execution_time_ms=each.execution_time_ms,
+        attempts=case.attempts + each.attempts,
+        warnings=each.warnings,
+        error=each.error,
+        texts_by_id=length > TEXTS_BY_ID_BYTES,
+    )
+    if not message.texts_by_id:
+        message.question, message.expected = case.question, case.expected
+        if each.output is not None:
+            message.output = each.output
+    return message
+
+
+def frozen(of: Run, repeat: int, position: int, batch: catalog_pb2.CaseBatch) -> list[tuple[object, ...]]:
+    """Records for the store: one batch of cases, in one repeat, from `position` on."""
+    first = (repeat - 1) * of.case_count + position
+    return [
+        (
+            of.id,
+            first + index,
+            UUID(case.id),
+            repeat,
+            case.question,
+            case.expected,
+            case.test_method,
+            case.passing_score,
+            list(case.keywords),
+            case.file_url or None,
+            case.file_mime_type or None,
+        )
+        for index, case in enumerate(batch.cases)
+    ]
+
+
+def outcomes(event: scoring_events.CasesScored) -> list[tuple[UUID, int, str]]:
+    """(run id, ord, outcome) of every scored case; whatever is neither passed nor failed is an error."""
+    run_id = UUID(event.run_id)
+    return [(run_id, each.executed.ord, OUTCOMES.get(each.score.status, "error")) for each in event.cases]

@@ -1,0 +1,251 @@
+"""Runs and their cases: what exists, and the rules that need only their arguments."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.errors import EmptySet, Invalid, WrongState
+
+PENDING, STARTING, RUNNING, CANCELLING = "pending", "starting", "running", "cancelling"
+COMPLETED, ERROR, CANCELLED = "completed", "error", "cancelled"
+FINAL = frozenset({COMPLETED, ERROR, CANCELLED})
+
+SCENARIO = "scenario"
+BUILTIN = "builtin"
+MAX_SCENARIO_CASES = 200
+MAX_TOTAL_CASES = 1_000_000
+MAX_REPEATS = 100
+MAX_CONCURRENCY = 10_000
+MAX_TAGS, MAX_TAG_LENGTH = 50, 255
+
+TICKET_CASES = 64
+BUILTIN_OUTSTANDING = 16
+MAX_FREEZE_FAILURES = 5
+EXPIRIES_BEFORE_ALONE = 2
+MAX_EXPIRIES_ALONE = 5
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run calls, frozen when it was accepted. The secret is never here."""
+
+    connection_id: UUID
+    kind: str
+    base_url: str
+    model: str
+    statement: str
+    parameters: Mapping[str, Any]
+    max_concurrency: int
+    requests_per_minute: int
+    timeout_ms: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A test set and its target as the catalog resolved them."""
+
+    revision: int
+    case_count: int
+    mode: str
+    language: str
+    target: Target
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a caller asks to be run. None for absent."""
+
+    test_set_id: UUID
+    context_id: UUID
+    repeats: int | None = None
+    max_concurrency: int | None = None
+    tags: tuple[str, ...] = ()
+    triggered_by: str = "api"
+
+    def check(self) -> None:
+        """Raises Invalid naming each wrong field."""
+        wrong: dict[str, str] = {}
+        if self.repeats is not None and not 1 <= self.repeats <= MAX_REPEATS:
+            wrong["repeats"] = f"must be from 1 to {MAX_REPEATS}"
+        if self.max_concurrency is not None and not 1 <= self.max_concurrency <= MAX_CONCURRENCY:
+            wrong["max_concurrency"] = f"must be from 1 to {MAX_CONCURRENCY}"
+        if len(self.tags) > MAX_TAGS:
+            wrong["tags"] = f"must be at most {MAX_TAGS}"
+        for index, tag in enumerate(self.tags):
+            if not 1 <= len(tag) <= MAX_TAG_LENGTH:
+                wrong[f"tags[{index}]"] = f"must have 1 to {MAX_TAG_LENGTH} characters"
+        if wrong:
+            raise Invalid(wrong)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as the runner remembers it."""
+
+    id: UUID
+    workspace_id: UUID
+    test_set_id: UUID
+    context_id: UUID
+    revision: int
+    mode: str
+    language: str
+    target: Target
+    state: str
+    triggered_by: str
+    tags: tuple[str, ...]
+    case_count: int
+    repeats: int
+    total_cases: int
+    slots: int
+    created_at: datetime
+    started_at: datetime | None = None
+    completed_at: datetime | None = None
+    reason: str = ""
+    next_ord: int = 0
+    next_ticket: int = 1
+
+    @property
+    def final(self) -> bool:
+        """Whether it will never change again."""
+        return self.state in FINAL
+
+    @property
+    def ticket_cases(self) -> int:
+        """Cases that one ticket covers; in a scenario one conversation, which is never split."""
+        if self.mode == SCENARIO:
+            return self.case_count
+        if self.target.kind == BUILTIN:
+            return TICKET_CASES
+        return min(TICKET_CASES, max(1, self.slots // 4))
+
+    @property
+    def outstanding(self) -> int:
+        """Tickets that may be out at once: about twice the slots, so that a slot never waits for the next ticket."""
+        if self.mode == SCENARIO:
+            return max(2, 2 * self.slots)
+        if self.target.kind == BUILTIN:
+            return BUILTIN_OUTSTANDING
+        return -(-2 * self.slots // self.ticket_cases)
+
+    def cancelling(self) -> "Run":
+        """The run once a cancel was accepted. Raises WrongState if it is completed or in error."""
+        if self.state in (COMPLETED, ERROR):
+            word = "completed run" if self.state == COMPLETED else "run in error"
+            raise WrongState(f"a {word} can't be cancelled", state=self.state)
+        return self if self.state == CANCELLED else replace(self, state=CANCELLING)
+
+    def windows(self, out: int) -> list["Range"]:
+        """The tickets to issue when `out` of them are out: consecutive ranges from next_ord on."""
+        ranges: list[Range] = []
+        first, size = self.next_ord, self.ticket_cases
+        while first < self.total_cases and out + len(ranges) < self.outstanding:
+            last = min(first + size, self.total_cases) - 1
+            if self.mode != SCENARIO:
+                # A ticket never spans two repeats, so that the cases of one are not claimed ahead of the other's.
+                last = min(last, (first // self.case_count + 1) * self.case_count - 1)
+            ranges.append(Range(first, last))
+            first = last + 1
+        return ranges
+
+
+@dataclass(frozen=True)
+class Range:
+    """Ords from first to last, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A range of cases that is out for execution."""
+
+    run_id: UUID
+    number: int
+    range: Range
+    epoch: int = 1
+
+
+@dataclass(frozen=True)
+class ClaimedCase:
+    """A case that this worker may execute until its lease ends; the fence proves it."""
+
+    ord: int
+    fence: int
+    case_id: UUID
+    repeat: int
+    question: str
+    expected: str
+    test_method: str
+    passing_score: float
+    keywords: tuple[str, ...]
+    file_url: str | None
+    file_mime_type: str | None
+    attempts: int
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What became of a claimed case: an output, or the error that stands in its place."""
+
+    case: ClaimedCase
+    output: str | None = None
+    error: str | None = None
+    execution_time_ms: int | None = None
+    attempts: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """An earlier turn of a conversation."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Results of a run so far."""
+
+    passed: int = 0
+    failed: int = 0
+    errors: int = 0
+
+    @property
+    def completed(self) -> int:
+        """Results in all."""
+        return self.passed + self.failed + self.errors
+
+
+def new_run(wish: Wish, subject: Subject, identity: tuple[UUID, UUID], now: datetime) -> Run:
+    """A pending run; `identity` is (run id, workspace id). Raises EmptySet, or Invalid for one that would be too large."""
+    wish.check()
+    repeats = wish.repeats or 1
+    if not subject.case_count:
+        raise EmptySet("the test set has no cases")
+    if subject.mode == SCENARIO and subject.case_count > MAX_SCENARIO_CASES:
+        raise Invalid({"test_set_id": f"a scenario of more than {MAX_SCENARIO_CASES} cases can't be run"})
+    if subject.case_count * repeats > MAX_TOTAL_CASES:
+        raise Invalid({"repeats": f"cases times repeats must be at most {MAX_TOTAL_CASES}"})
+    slots = min(subject.target.max_concurrency, wish.max_concurrency or MAX_CONCURRENCY)
+    return Run(
+        id=identity[0],
+        workspace_id=identity[1],
+        test_set_id=wish.test_set_id,
+        context_id=wish.context_id,
+        revision=subject.revision,
+        mode=subject.mode,
+        language=subject.language,
+        target=subject.target,
+        state=PENDING,
+        triggered_by=wish.triggered_by,
+        tags=wish.tags,
+        case_count=subject.case_count,
+        repeats=repeats,
+        total_cases=subject.case_count * repeats,
+        slots=slots,
+        created_at=now,
+    )

@@ -1,0 +1,282 @@
+"""The worker: takes tickets, claims their cases, calls the target within its limits, and has the outcome written.
+
+A message is acknowledged only when every case of its ticket was executed and committed.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from assay.runner.internal.v1 import events_pb2
+from services.runner.calls import Caller
+from services.runner.entities import BUILTIN, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
+from services.runner.governor import Governor
+from services.runner.operations import dispatch, execution
+from services.runner.operations.execution import Lease
+from shared import observe
+from shared.errors import Unavailable
+from shared.jetstream import OUTAGES, Broker, Puller
+from shared.postgres import OUTAGES as DATABASE_OUTAGES, Database
+from shared.topics import TICKETS
+
+DURABLE = "runner-tickets"
+CANCELLED_SUBJECT = "assay.cancelled"
+FETCH_SECONDS = 2.0
+MAX_TICKETS = 64
+BUILTIN_BATCH = 8
+FLUSH_SECONDS = 0.2
+BUSY_NAK_SECONDS = 0.25
+LEASED_NAK_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A ticket as it came, with its message."""
+
+    message: Msg
+    ticket: events_pb2.Ticket
+
+    @property
+    def run_id(self) -> UUID:
+        """The run that it belongs to."""
+        return UUID(self.ticket.run_id)
+
+    @property
+    def range(self) -> Range:
+        """The cases that it covers."""
+        return Range(self.ticket.first_ord, self.ticket.last_ord)
+
+
+@dataclass(eq=False)
+class Held:
+    """What a worker holds while it executes orders of one run: leases to renew, and the task to end when they are lost."""
+
+    orders: Sequence[Order]
+    leases: dict[int, Lease] = field(default_factory=dict)
+    task: asyncio.Task[None] | None = None
+
+
+class Worker:
+    """One per process."""
+
+    def __init__(self, database: Database, broker: Broker, governor: Governor, caller: Caller, lease: timedelta) -> None:
+        self._database, self._broker, self._governor, self._caller = database, broker, governor, caller
+        self._lease = lease
+        self._held: set[Held] = set()
+        self._freed = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until cancelled; then gives back what it has."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._pull())
+            group.create_task(self._renew())
+            group.create_task(self._hear_cancelled())
+
+    async def _pull(self) -> None:
+        puller = Puller(self._broker, TICKETS, DURABLE, self._lease.total_seconds())
+        try:
+            while True:
+                try:
+                    await self._turn(puller)
+                except NotFoundError:
+                    with contextlib.suppress(*OUTAGES):
+                        await puller.redeclare()
+                    await asyncio.sleep(0.2)
+                except OUTAGES as outage:
+                    log.warning("pulling is waiting", extra={"fault": repr(outage)})
+                    await asyncio.sleep(0.5)
+        finally:
+            await puller.give_back()
+            await self._give_up()
+
+    async def _turn(self, puller: Puller) -> None:
+        room = MAX_TICKETS - sum(len(held.orders) for held in self._held)
+        if room <= 0:
+            self._freed.clear()
+            await self._freed.wait()
+            return
+        messages = await puller.fetch(min(room, BUILTIN_BATCH), FETCH_SECONDS)
+        together: dict[UUID, list[Order]] = {}
+        for message in messages:
+            order = Order(message, events_pb2.Ticket.FromString(message.data))
+            if order.ticket.at_once:
+                together.setdefault(order.run_id, []).append(order)
+            else:
+                self._begin(order.run_id, [order])
+        for run_id, orders in together.items():
+            self._begin(run_id, orders)
+
+    def _begin(self, run_id: UUID, orders: Sequence[Order]) -> None:
+        held = Held(orders)
+        held.task = asyncio.create_task(self._work(run_id, held))
+        self._held.add(held)
+        held.task.add_done_callback(lambda _: self._end(held))
+
+    def _end(self, held: Held) -> None:
+        self._held.discard(held)
+        self._freed.set()
+
+    async def _work(self, run_id: UUID, held: Held) -> None:
+        try:
+            await self._execute(run_id, held)
+        except asyncio.CancelledError:
+            raise
+        except Exception as fault:  # noqa: BLE001 Postgres away, say: the leases run out, or are given back, and the tickets come again
+            log.warning("tickets were not executed", extra={"run_id": str(run_id), "fault": repr(fault)})
+            with contextlib.suppress(Exception):
+                await execution.give_back(self._database, list(held.leases.values()))
+            await self._nak(held.orders, BUSY_NAK_SECONDS)
+
+    async def _execute(self, run_id: UUID, held: Held) -> None:
+        orders = held.orders
+        if not self._caller.has_room(UUID(orders[0].ticket.connection_id)):
+            await self._nak(orders, BUSY_NAK_SECONDS)
+            return
+        ranges = [order.range for order in orders]
+        run, claimed = await execution.claim(self._database, run_id, ranges, self._lease)
+        if run is not None and claimed:
+            held.leases = {case.ord: (run_id, case.ord, case.fence) for case in claimed}
+            if run.mode == SCENARIO:
+                await self._conversations(run, claimed, held)
+            elif run.target.kind == BUILTIN:
+                await self._at_once(run, claimed, held)
+            else:
+                await self._in_parallel(run, claimed, held)
+        await self._settle(run_id, orders)
+
+    async def _settle(self, run_id: UUID, orders: Sequence[Order]) -> None:
+        """Acknowledges the tickets whose every case is executed; the rest comes again, here or elsewhere."""
+        open_ = await execution.open_ords(self._database, run_id, [order.range for order in orders])
+        left = [order for order in orders if any(order.range.first <= ord_ <= order.range.last for ord_ in open_)]
+        done = [order for order in orders if order not in left]
+        await self._nak(left, LEASED_NAK_SECONDS)
+        if done:
+            await dispatch.finish_tickets(self._database, run_id, [order.ticket.number for order in done])
+        with contextlib.suppress(*OUTAGES):
+            for order in done:
+                await order.message.ack()
+
+    async def _at_once(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
+        """Builtin targets answer in this process: no call to wait for, one effect for all."""
+        executed = await self._caller.answer_all(run, claimed)
+        await self._record(run, executed, held)
+
+    async def _in_parallel(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
+        """Each case alone, within the limits; what is done is written every 200 ms."""
+        calls = {asyncio.create_task(self._caller.call(run, case, ())) for case in claimed}
+        try:
+            while calls:
+                await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
+                # The neighbours of the first are about to end as well: one transaction for them all.
+                await asyncio.wait(calls, timeout=FLUSH_SECONDS)
+                done = {call for call in calls if call.done()}
+                calls -= done
+                await self._record(run, [call.result() for call in done], held)
+        finally:
+            for call in calls:
+                call.cancel()
+
+    async def _conversations(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
+        by_repeat: dict[int, list[ClaimedCase]] = {}
+        for case in claimed:
+            by_repeat.setdefault(case.repeat, []).append(case)
+        await asyncio.gather(*(self._conversation(run, cases, held) for cases in by_repeat.values()))
+
+    async def _conversation(self, run: Run, cases: Sequence[ClaimedCase], held: Held) -> None:
+        """Turn by turn, each committed; after the last stored turn if it was begun before. A failed turn ends it."""
+        history = await execution.earlier_turns(self._database, run, cases[0])
+        for index, case in enumerate(cases):
+            done = await self._caller.call(run, case, history)
+            executed = [done]
+            if done.output is None:
+                reason = f"the conversation ended at an earlier turn: {done.error}"
+                executed += [Executed(later, error=reason) for later in cases[index + 1 :]]
+            if not await self._record(run, executed, held) or done.output is None:
+                return
+            history.append(Turn(case.question, done.output))
+
+    async def _record(self, run: Run, executed: Sequence[Executed], held: Held) -> bool:
+        """Whether every effect took place; one that didn't belongs to another claim by now."""
+        written = await self._written(run, executed)
+        for each in executed:
+            held.leases.pop(each.case.ord, None)
+        return len(written) == len(executed)
+
+    async def _written(self, run: Run, executed: Sequence[Executed]) -> set[int]:
+        """What was paid for is not thrown away because Postgres restarts: tried until a lease has surely passed."""
+        gives_up = asyncio.get_running_loop().time() + 4 * self._lease.total_seconds()
+        while True:
+            try:
+                return await execution.record(self._database, run, executed)
+            except (Unavailable, *DATABASE_OUTAGES):
+                if asyncio.get_running_loop().time() > gives_up:
+                    raise
+                await asyncio.sleep(0.3)
+
+    async def _renew(self) -> None:
+        """Every third of a lease: extends what is held, and ends the work on what is lost."""
+        while True:
+            await asyncio.sleep(self._lease.total_seconds() / 3)
+            for held in list(self._held):
+                with contextlib.suppress(*OUTAGES):
+                    for order in held.orders:
+                        await order.message.in_progress()
+            leases = [lease for held in self._held for lease in held.leases.values()]
+            if not leases:
+                continue
+            try:
+                kept = await execution.renew(self._database, leases, self._lease)
+            except Exception as fault:  # noqa: BLE001 tried again; the fence guards what comes of it
+                log.warning("leases were not renewed", extra={"fault": repr(fault)})
+                continue
+            self._drop_lost(kept)
+
+    def _drop_lost(self, kept: set[tuple[UUID, int]]) -> None:
+        for held in list(self._held):
+            lost = [ord_ for ord_, lease in held.leases.items() if lease[:2] not in kept]
+            for ord_ in lost:
+                observe.LEASES_EXPIRED.inc()
+                held.leases.pop(ord_, None)
+            if lost and not held.leases and held.task is not None:
+                held.task.cancel()
+
+    async def _hear_cancelled(self) -> None:
+        """Ends calls of cancelled runs at once; the renewal notices it too, only later."""
+        await self._broker.ready()
+
+        async def heard(message: Msg) -> None:
+            run_id = UUID(message.data.decode())
+            for held in list(self._held):
+                if held.orders[0].run_id == run_id and held.task is not None:
+                    held.task.cancel()
+
+        await self._broker.client.subscribe(CANCELLED_SUBJECT, cb=heard)
+
+    async def _give_up(self) -> None:
+        """On the way out: other workers get the cases and tickets at once, and no expiry is counted."""
+        tasks = [held.task for held in self._held if held.task is not None]
+        leases = [lease for held in self._held for lease in held.leases.values()]
+        orders = [order for held in self._held for order in held.orders]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        with contextlib.suppress(Exception):
+            if leases:
+                await execution.give_back(self._database, leases)
+            await self._nak(orders, 0.1)
+
+    async def _nak(self, orders: Sequence[Order], seconds: float) -> None:
+        # Never without a delay: a bare nak comes back within a millisecond.
+        with contextlib.suppress(*OUTAGES):
+            for order in orders:
+                await order.message.nak(delay=seconds * random.uniform(0.8, 1.2))  # noqa: S311 spreads load, guards nothing

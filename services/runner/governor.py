@@ -1,0 +1,190 @@
+"""Limits on calls, for the whole cluster: each live runner has a share of every connection's and every run's slots.
+
+share = limit / live runners, the remainder one by one to the oldest. A runner that joins counts at once, and calls only
+after all others have had time to shrink; a dead one's share is given out only after its lease; one that couldn't renew its
+lease stops calling before that.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Hashable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from services.runner.store import instances
+from services.runner.store.instances import Members
+from shared.ids import new_id
+from shared.postgres import Database
+
+MARGIN = 0.8  # of the lease: after this without a renewal no call begins
+SECONDS_PER_MINUTE = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Share:
+    """This runner's place among the live ones; count 0 means that it may not call."""
+
+    place: int = 0
+    count: int = 0
+
+    def of(self, limit: int) -> int:
+        """Slots out of a limit."""
+        if not self.count:
+            return 0
+        return limit // self.count + (1 if self.place < limit % self.count else 0)
+
+
+def share_of(members: Members, me: UUID) -> Share:
+    """The share of one runner; none while another live runner hasn't settled since it joined."""
+    mine = next((each for each in members.instances if each.id == me), None)
+    if mine is None:
+        return Share()
+    others = [each for each in members.instances if each.id != me and each.joined_at <= mine.joined_at]
+    if any(each.settled_at is None or each.settled_at < mine.joined_at for each in others):
+        return Share()
+    place = [each.id for each in members.instances].index(me)
+    return Share(place, len(members.instances))
+
+
+class Gate:
+    """The slots of one connection or run in this process, first come first served. `allowed` tells how many there are now."""
+
+    def __init__(self, allowed: Callable[[int], int]) -> None:
+        self.limit = 0
+        self.used = 0
+        self.next_call = 0.0
+        self._allowed = allowed
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @property
+    def free(self) -> int:
+        """Slots that nobody holds; below 0 when the share shrank."""
+        return self._allowed(self.limit) - self.used
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody holds or wants a slot."""
+        return not self.used and not self._waiting
+
+    @property
+    def wanted(self) -> int:
+        """Slots held and waited for."""
+        return self.used + len(self._waiting)
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Waits for a slot and holds it."""
+        if self._waiting or self.free <= 0:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn  # whoever ends it counts the slot as ours
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self.used -= 1
+                else:
+                    self._waiting.remove(turn)
+                self.admit()
+                raise
+        else:
+            self.used += 1
+        try:
+            yield
+        finally:
+            self.used -= 1
+            self.admit()
+
+    def admit(self) -> None:
+        """Gives free slots to those who wait."""
+        while self._waiting and self.free > 0:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                self.used += 1
+                turn.set_result(None)
+
+
+class Governor:
+    """Hands out slots."""
+
+    def __init__(self, database: Database, name: str, lease: timedelta) -> None:
+        self.id = new_id()
+        self._database, self._name, self._lease = database, name, lease
+        self._share = Share()
+        self._good_until = 0.0
+        self._gates: dict[Hashable, Gate] = {}
+
+    def room(self, connection_id: UUID, limit: int) -> int:
+        """Cases that may still be claimed for a connection: twice its slots, so that the next wait ready."""
+        gate = self._gate(connection_id, limit)
+        return 2 * self._allowed(limit) - gate.wanted
+
+    @asynccontextmanager
+    async def slot(self, run: tuple[UUID, int], connection: tuple[UUID, int], per_minute: int = 0) -> AsyncIterator[None]:
+        """Waits for a slot of the run, then for one of the connection, each given as (id, limit of the cluster); holds both.
+
+        Always in this order, so that no two callers wait for each other.
+        """
+        gate = self._gate(connection[0], connection[1])
+        async with self._gate(run[0], run[1]).slot(), gate.slot():
+            await self._pace(gate, per_minute)
+            yield
+
+    async def _pace(self, gate: Gate, per_minute: int) -> None:
+        """Spaces calls evenly, so that a limit per minute holds in every minute."""
+        if not per_minute or not self._share.count:
+            return
+        now = asyncio.get_running_loop().time()
+        begins = max(now, gate.next_call)
+        gate.next_call = begins + SECONDS_PER_MINUTE * self._share.count / per_minute
+        await asyncio.sleep(begins - now)
+
+    def _gate(self, key: Hashable, limit: int) -> Gate:
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = Gate(self._allowed)
+        gate.limit = limit
+        return gate
+
+    def _allowed(self, limit: int) -> int:
+        if asyncio.get_running_loop().time() > self._good_until:
+            return 0
+        return self._share.of(limit)
+
+    async def run(self) -> None:
+        """Keeps the lease until cancelled, then leaves."""
+        try:
+            while True:
+                await self.beat()
+                await asyncio.sleep(min(2.0, self._lease.total_seconds() / 6))
+        finally:
+            try:
+                async with self._database.transaction() as connection:
+                    await instances.leave(connection, self.id)
+            except Exception as fault:  # noqa: BLE001 the lease ends by itself
+                log.warning("could not leave", extra={"fault": repr(fault)})
+
+    async def beat(self) -> None:
+        """Renews the lease, and takes the share that follows from who lives."""
+        began = asyncio.get_running_loop().time()
+        try:
+            async with self._database.transaction() as connection:
+                members = await instances.beat(connection, self.id, self._name, self._lease)
+                share = share_of(members, self.id)
+                # Settled: what is in flight fits the shares, so a newcomer may begin.
+                counted = Share(share.place, len(members.instances))
+                if all(gate.used <= counted.of(gate.limit) for gate in self._gates.values()):
+                    await instances.settle(connection, self.id, members.now)
+        except Exception as fault:  # noqa: BLE001 tried again; calls stop when the lease nears its end
+            log.warning("could not renew the lease", extra={"fault": repr(fault)})
+            return
+        self._share = share
+        self._good_until = began + self._lease.total_seconds() * MARGIN
+        for key, gate in list(self._gates.items()):
+            gate.admit()
+            if gate.idle and gate.next_call < began:
+                del self._gates[key]

@@ -1,0 +1,83 @@
+"""Tickets: which cases are out for execution, and which come next."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from services.runner import convert
+from services.runner.entities import EXPIRIES_BEFORE_ALONE, Range, Run, Ticket
+from services.runner.store import cases, runs, tickets
+from shared import outbox
+from shared.outbox import Event
+from shared.postgres import Connection, Database, retrying
+from shared.topics import TICKETS
+
+OVERDUE_AT_ONCE = 200
+
+
+async def fill_window(connection: Connection, run_id: UUID, done: Sequence[int] = ()) -> None:
+    """Takes finished tickets off and issues the next, as many as the run's window allows. Nothing unless it is running."""
+    run = await runs.lock_running(connection, run_id)
+    if run is None:
+        return
+    out = await tickets.delete_done(connection, run_id, done)
+    ranges = run.windows(out)
+    if not ranges:
+        return
+    issued = [Ticket(run_id, run.next_ticket + index, range_) for index, range_ in enumerate(ranges)]
+    await tickets.insert(connection, issued)
+    await _publish(connection, run, issued)
+    await runs.advance(connection, run_id, ranges[-1].last + 1, run.next_ticket + len(issued))
+
+
+async def finish_tickets(database: Database, run_id: UUID, numbers: Sequence[int]) -> None:
+    """After the effect: the tickets whose every case was executed make room for the next ones."""
+
+    async def finish() -> None:
+        async with database.transaction() as connection:
+            await fill_window(connection, run_id, numbers)
+
+    await retrying(finish)
+
+
+async def reissue_overdue(database: Database) -> list[Ticket]:
+    """Issues again what nobody works on, in a new epoch: its message was lost, or its worker died. Returns these tickets."""
+    async with database.transaction() as connection:
+        overdue = await tickets.overdue(connection, OVERDUE_AT_ONCE)
+        for ticket in overdue:
+            await _reissue(connection, ticket)
+        return overdue
+
+
+async def _reissue(connection: Connection, ticket: Ticket) -> None:
+    # Plain read: the state can only move towards the end, and a ticket too many claims nothing.
+    run = await runs.find(connection, ticket.run_id)
+    if run is None or run.state != "running":
+        await tickets.delete_one(connection, ticket)
+        return
+    if not await cases.unexecuted(connection, run.id, [ticket.range]):
+        return  # done: finishing it is not ours to do under these locks
+    worn = await cases.expiries(connection, run.id, ticket.range)
+    single = ticket.range.first == ticket.range.last
+    if worn >= EXPIRIES_BEFORE_ALONE and not single and run.mode == "independent":
+        await _split(connection, run, ticket)
+        return
+    await tickets.reissue(connection, ticket)
+    again = Ticket(ticket.run_id, ticket.number, ticket.range, ticket.epoch + 1)
+    await _publish(connection, run, [again])
+
+
+async def _split(connection: Connection, run: Run, ticket: Ticket) -> None:
+    """One ticket per case: a case that brings its worker down must not take its neighbours along."""
+    locked = await runs.lock_running(connection, run.id)
+    if locked is None:
+        return
+    open_ = [ord_ for ord_, _ in await cases.unexecuted(connection, run.id, [ticket.range])]
+    single = [Ticket(run.id, locked.next_ticket + index, Range(ord_, ord_)) for index, ord_ in enumerate(sorted(open_))]
+    await tickets.delete_one(connection, ticket)
+    await tickets.insert(connection, single)
+    await _publish(connection, run, single)
+    await runs.advance(connection, run.id, locked.next_ord, locked.next_ticket + len(single))
+
+
+async def _publish(connection: Connection, run: Run, issued: Sequence[Ticket]) -> None:
+    await outbox.append(connection, [Event(TICKETS, convert.ticket(run, ticket)) for ticket in issued])

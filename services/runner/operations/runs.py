@@ -1,0 +1,121 @@
+"""Commands on runs: start, cancel, delete."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from assay.runner.internal.v1 import events_pb2
+from assay.runner.v1 import runs_pb2
+from services.runner import convert
+from services.runner.clients import Catalog
+from services.runner.entities import CANCELLING, Counts, Run, Wish, new_run
+from services.runner.store import cases, runs, tickets
+from shared import inbox, outbox
+from shared.consumer import Received
+from shared.idempotency import Effect, Key, answered, once
+from shared.ids import new_id
+from shared.outbox import Event
+from shared.postgres import Connection, Database, retrying
+from shared.topics import RUN_DELETED, RUN_STARTED, SET_DELETED
+
+CANCEL_SLICE = 5000
+
+
+@dataclass(frozen=True)
+class Start:
+    """A wish of a workspace, and the key under which its answer is kept."""
+
+    workspace: UUID
+    wish: Wish
+    key: Key | None
+    now: datetime
+
+
+async def start_run(database: Database, catalog: Catalog, start: Start) -> tuple[runs_pb2.Run, bool]:
+    """Accepts a run; answers it, and whether it is new. Raises EmptySet, Invalid, and passes on the catalog's NOT_FOUND."""
+    known = await answered(database, start.key, runs_pb2.Run)
+    if known is not None:
+        return known, False
+    start.wish.check()
+    subject = await catalog.resolve(start.workspace, start.wish.test_set_id, start.wish.context_id)
+    run = new_run(start.wish, subject, (new_id(), start.workspace), start.now)
+
+    async def accept(connection: Connection) -> runs_pb2.Run:
+        await runs.insert(connection, run)
+        started = events_pb2.RunStarted(run=convert.run_state(run))
+        await outbox.append(connection, [Event(RUN_STARTED, started, f"started:{run.id}")])
+        return convert.run(run)
+
+    answer = await once(database, start.key, Effect(runs_pb2.Run, accept))
+    return answer, answer.id == str(run.id)
+
+
+async def cancel_run(database: Database, workspace: UUID, run_id: UUID) -> tuple[Run, Counts]:
+    """Makes a run `cancelling`, so that no case can be claimed any more. Raises NotFound, WrongState."""
+    async with database.transaction() as connection:
+        run = (await runs.lock(connection, workspace, run_id)).cancelling()
+        await runs.save_state(connection, run)
+        return run, await cases.counts(connection, run.id)
+
+
+async def close_unexecuted(database: Database, run_id: UUID) -> None:
+    """Closes the unexecuted cases of a run that is being cancelled, in slices: what was executed is still scored."""
+    closed = CANCEL_SLICE
+    while closed == CANCEL_SLICE:
+
+        async def slice_() -> int:
+            async with database.transaction() as connection:
+                run = await runs.find(connection, run_id)
+                if run is None or run.state != CANCELLING:
+                    return 0
+                return await cases.cancel_slice(connection, run_id, CANCEL_SLICE)
+
+        closed = await retrying(slice_)
+    async with database.transaction() as connection:
+        await tickets.delete(connection, run_id)
+
+
+async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: datetime) -> None:
+    """Deletes a run whatever its state; its cases follow in slices. Raises NotFound."""
+    async with database.transaction() as connection:
+        await _delete(connection, [await runs.lock(connection, workspace, run_id)], now)
+
+
+async def delete_runs_of_set(connection: Connection, workspace: UUID, test_set_id: UUID, now: datetime) -> None:
+    """Deletes all runs of a test set."""
+    await _delete(connection, await runs.of_test_set(connection, workspace, test_set_id), now)
+
+
+async def _delete(connection: Connection, gone: Sequence[Run], now: datetime) -> None:
+    if not gone:
+        return
+    await runs.delete(connection, [run.id for run in gone])
+    events = []
+    for run in gone:
+        message = events_pb2.RunDeleted(workspace_id=str(run.workspace_id), run_id=str(run.id))
+        message.deleted_at.FromDatetime(now)
+        events.append(Event(RUN_DELETED, message, f"deleted:{run.id}"))
+    await outbox.append(connection, events)
+
+
+async def forget_set(database: Database, workspace: UUID, test_set_id: UUID, now: datetime) -> None:
+    """Deletes all runs of a test set that the catalog deleted."""
+    async with database.transaction() as connection:
+        await delete_runs_of_set(connection, workspace, test_set_id, now)
+
+
+async def hear_sets_deleted(database: Database, events: Sequence[Received], clock: Callable[[], datetime]) -> None:
+    """The net under forget_set."""
+    async with database.transaction() as connection:
+        fresh = await inbox.take(connection, SET_DELETED, [event.seq for event in events])
+        for event in events:
+            if event.seq in fresh:
+                gone = event.message
+                await delete_runs_of_set(connection, UUID(gone.workspace_id), UUID(gone.test_set_id), clock())
+
+
+async def remove_some(database: Database, rows: int) -> int:
+    """Removes a slice of what deleted runs left behind; 0 when nothing is left."""
+    async with database.transaction() as connection:
+        return await runs.remove_slice(connection, rows)

@@ -1,0 +1,91 @@
+"""What was forgotten: every few seconds, on every replica, things that should have gone on by themselves are pushed on."""
+
+import asyncio
+import contextlib
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from services.runner.clients import Catalog
+from services.runner.operations import dispatch, execution, freezing, runs as run_operations
+from services.runner.operations.completion import Completion
+from services.runner.store import runs
+from shared import idempotency
+from shared.postgres import Database, retrying
+
+EVERY_SECONDS = 5.0
+SILENT = timedelta(seconds=10)
+REMOVE_ROWS, REMOVE_SLICES = 20_000, 10
+
+log = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Safe to run anywhere at any time: everything it does is decided by the rows under their locks."""
+
+    def __init__(self, database: Database, catalog: Catalog, completion: Completion, lease: timedelta) -> None:
+        self._database, self._catalog, self._completion, self._lease = database, catalog, completion, lease
+        self._freezing: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Looks every 5 s until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            for look in (self.tickets, self.freezes, self.runs, self.removals):
+                try:
+                    await look()
+                except asyncio.CancelledError:
+                    raise
+                except Exception as fault:  # noqa: BLE001 looked at again in 5 s
+                    log.warning("reconciler is waiting", extra={"look": look.__name__, "fault": repr(fault)})
+
+    def freeze_soon(self, run_id: UUID) -> None:
+        """Freezes without waiting for the next look."""
+        task = asyncio.create_task(self._freeze(run_id))
+        self._freezing.add(task)
+        task.add_done_callback(self._freezing.discard)
+
+    async def _freeze(self, run_id: UUID) -> None:
+        try:
+            await freezing.freeze(self._database, self._catalog, run_id)
+        except Exception as fault:  # noqa: BLE001 the next look freezes again
+            log.warning("freezing is waiting", extra={"run_id": str(run_id), "fault": repr(fault)})
+
+    async def tickets(self) -> None:
+        """Issues again what nobody works on; closes what killed its workers; finishes what is done."""
+        for ticket in await retrying(lambda: dispatch.reissue_overdue(self._database)):
+            await execution.blame(self._database, ticket, self._lease)
+            await dispatch.finish_tickets(self._database, ticket.run_id, [ticket.number])
+
+    async def freezes(self) -> None:
+        """Freezes again what was accepted and stayed silent."""
+        async with self._database.connection() as connection:
+            silent = await runs.unfrozen(connection, SILENT)
+        for run_id in silent:
+            await self._freeze(run_id)
+
+    async def runs(self) -> None:
+        """Completes what is done, goes on with cancels, and fills windows that a dead worker left empty."""
+        async with self._database.connection() as connection:
+            running = await runs.in_state(connection, "running")
+            cancelling = await runs.in_state(connection, "cancelling")
+        for run_id in cancelling:
+            await run_operations.close_unexecuted(self._database, run_id)
+        for run_id in [*running, *cancelling]:
+            if not await self._completion.complete(run_id) and run_id in running:
+                await dispatch.finish_tickets(self._database, run_id, [])
+
+    async def removals(self) -> None:
+        """Removes what deleted runs left behind, and old idempotency keys."""
+        for _ in range(REMOVE_SLICES):
+            if not await run_operations.remove_some(self._database, REMOVE_ROWS):
+                break
+        async with self._database.transaction() as connection:
+            await idempotency.trim(connection)
+
+    async def close(self) -> None:
+        """Ends what was begun."""
+        for task in self._freezing:
+            task.cancel()
+        with contextlib.suppress(Exception):
+            await asyncio.gather(*self._freezing, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""What was asked: a file per gRPC service."""

@@ -1,0 +1,53 @@
+"""RunnerInternalService: what the other services ask."""
+
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
+from services.runner import convert
+from services.runner.operations import runs as operations
+from services.runner.store import cases, runs
+from shared.identity import workspace
+from shared.ids import parse_id
+from shared.interceptors import Context
+from shared.postgres import Database
+
+
+class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
+    """Unpack, call, pack."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database, self._clock = database, clock
+
+    async def ReadRun(self, request: runner_pb2.ReadRunRequest, context: Context) -> runner_pb2.RunState:  # noqa: ARG002
+        async with self._database.connection() as connection:
+            return convert.run_state(await runs.get(connection, workspace(), parse_id(request.run_id, "run")))
+
+    async def ListOpenRuns(
+        self,
+        request: runner_pb2.ListOpenRunsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> runner_pb2.ListOpenRunsResponse:
+        test_set_id = parse_id(request.test_set_id, "test set")
+        async with self._database.connection() as connection:
+            found = await runs.open_of_test_set(connection, workspace(), test_set_id)
+        return runner_pb2.ListOpenRunsResponse(runs=map(convert.run_state, found))
+
+    async def ReadTexts(
+        self,
+        request: runner_pb2.ReadTextsRequest,
+        context: Context,  # noqa: ARG002
+    ) -> AsyncIterator[runner_pb2.CaseTexts]:
+        async with self._database.connection() as connection:
+            run = await runs.get(connection, workspace(), parse_id(request.run_id, "run"))
+            async for row in cases.texts(connection, run.id, request.ords):
+                yield runner_pb2.CaseTexts(**dict(row))
+
+    async def ForgetTestSet(
+        self,
+        request: runner_pb2.ForgetTestSetRequest,
+        context: Context,  # noqa: ARG002
+    ) -> runner_pb2.ForgetTestSetResponse:
+        test_set_id = parse_id(request.test_set_id, "test set")
+        await operations.forget_set(self._database, workspace(), test_set_id, self._clock())
+        return runner_pb2.ForgetTestSetResponse()

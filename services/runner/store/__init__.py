@@ -1,0 +1,1 @@
+"""What is remembered: the runner's SQL, a file per resource."""

@@ -1,0 +1,258 @@
+"""Run cases in Postgres: frozen, claimed, executed, scored."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from services.runner.entities import MAX_EXPIRIES_ALONE, ClaimedCase, Counts, Executed, Range, Turn
+from shared.postgres import Connection
+
+FROZEN_COLUMNS = (
+    "run_id",
+    "ord",
+    "case_id",
+    "repeat",
+    "question",
+    "expected",
+    "test_method",
+    "passing_score",
+    "keywords",
+    "file_url",
+    "file_mime_type",
+)
+CLAIMED = """c.ord, c.fence, c.case_id, c.repeat, c.question, c.expected, c.test_method, c.passing_score, c.keywords,
+ c.file_url, c.file_mime_type, c.attempts"""
+
+
+async def freeze(connection: Connection, records: Sequence[tuple[Any, ...]]) -> None:
+    """Writes frozen cases; each record is in the order of FROZEN_COLUMNS."""
+    await connection.copy_records_to_table("run_cases", records=records, columns=FROZEN_COLUMNS)
+
+
+def _claimed(row: asyncpg.Record) -> ClaimedCase:
+    return ClaimedCase(
+        row["ord"],
+        row["fence"],
+        row["case_id"],
+        row["repeat"],
+        row["question"],
+        row["expected"],
+        row["test_method"],
+        row["passing_score"],
+        tuple(row["keywords"]),
+        row["file_url"],
+        row["file_mime_type"],
+        row["attempts"],
+    )
+
+
+async def claim(connection: Connection, run_id: UUID, ranges: Sequence[Range], lease: timedelta) -> list[ClaimedCase]:
+    """Takes the queued and expired cases of these ranges, in order. Nothing unless the run is running.
+
+    The rows are locked before they are looked at, so two claims of one case wait for each other and the later finds it leased.
+    """
+    rows = await connection.fetch(
+        f"""
+        WITH due AS (
+          SELECT c.ord, r.first = r.last AS single FROM unnest($2::int[], $3::int[]) AS r (first, last)
+          JOIN run_cases c ON c.run_id = $1 AND c.ord BETWEEN r.first AND r.last
+          WHERE (c.state = 'queued' OR (c.state = 'leased' AND c.lease_until < now()))
+            AND EXISTS (SELECT FROM runs WHERE id = $1 AND state = 'running')
+          ORDER BY c.ord FOR UPDATE OF c)
+        UPDATE run_cases c
+        SET state = 'leased', fence = c.fence + 1, lease_until = now() + $4::interval,
+            expiries = c.expiries + (c.state = 'leased')::int,
+            alone = c.alone + (c.state = 'leased' AND due.single)::int
+        FROM due WHERE c.run_id = $1 AND c.ord = due.ord
+        RETURNING {CLAIMED}
+        """,  # noqa: S608 constants
+        run_id,
+        [each.first for each in ranges],
+        [each.last for each in ranges],
+        lease,
+    )
+    return sorted((_claimed(row) for row in rows), key=lambda case: case.ord)
+
+
+async def renew(connection: Connection, leases: Sequence[tuple[UUID, int, int]], lease: timedelta) -> set[tuple[UUID, int]]:
+    """Extends leases given as (run id, ord, fence); returns (run id, ord) of those that still hold."""
+    rows = await connection.fetch(
+        """
+        UPDATE run_cases c SET lease_until = now() + $4::interval
+        FROM unnest($1::uuid[], $2::int[], $3::int[]) AS held (run_id, ord, fence)
+        WHERE c.run_id = held.run_id AND c.ord = held.ord AND c.fence = held.fence AND c.state = 'leased'
+        RETURNING c.run_id, c.ord
+        """,
+        [each[0] for each in leases],
+        [each[1] for each in leases],
+        [each[2] for each in leases],
+        lease,
+    )
+    return {(row["run_id"], row["ord"]) for row in rows}
+
+
+async def give_back(connection: Connection, leases: Sequence[tuple[UUID, int, int]]) -> None:
+    """Queues cases again that a worker claimed and won't execute; no expiry is counted."""
+    await connection.execute(
+        """
+        UPDATE run_cases c SET state = 'queued', lease_until = NULL
+        FROM unnest($1::uuid[], $2::int[], $3::int[]) AS held (run_id, ord, fence)
+        WHERE c.run_id = held.run_id AND c.ord = held.ord AND c.fence = held.fence AND c.state = 'leased'
+        """,
+        [each[0] for each in leases],
+        [each[1] for each in leases],
+        [each[2] for each in leases],
+    )
+
+
+async def execute(connection: Connection, run_id: UUID, executed: Sequence[Executed]) -> set[int]:
+    """Writes what became of claimed cases; returns the ords whose fence still held: only these took effect."""
+    rows = await connection.fetch(
+        """
+        UPDATE run_cases c
+        SET state = 'executed', lease_until = NULL, output = e.output, error = e.error,
+            execution_time_ms = e.execution_time_ms, attempts = c.attempts + e.attempts,
+            warnings = coalesce(string_to_array(e.warnings, E'\\x1f'), '{}')
+        FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
+          AS e (ord, fence, output, error, execution_time_ms, attempts, warnings)
+        WHERE c.run_id = $1 AND c.ord = e.ord AND c.fence = e.fence AND c.state = 'leased'
+        RETURNING c.ord
+        """,
+        run_id,
+        [each.case.ord for each in executed],
+        [each.case.fence for each in executed],
+        [each.output for each in executed],
+        [each.error for each in executed],
+        [each.execution_time_ms for each in executed],
+        [each.attempts for each in executed],
+        # unnest can't take rows of arrays of different lengths, so the few warnings travel joined.
+        ["\x1f".join(each.warnings) or None for each in executed],
+    )
+    return {row["ord"] for row in rows}
+
+
+async def scored(connection: Connection, outcomes: Sequence[tuple[UUID, int, str]]) -> None:
+    """Notes that cases were scored, given as (run id, ord, outcome)."""
+    await connection.execute(
+        """
+        UPDATE run_cases c SET state = 'scored', outcome = s.outcome
+        FROM unnest($1::uuid[], $2::int[], $3::text[]) AS s (run_id, ord, outcome)
+        WHERE c.run_id = s.run_id AND c.ord = s.ord AND c.state = 'executed'
+        """,
+        [each[0] for each in outcomes],
+        [each[1] for each in outcomes],
+        [each[2] for each in outcomes],
+    )
+
+
+async def first_open(connection: Connection, run_id: UUID, start: int) -> int | None:
+    """The first ord from `start` on that isn't final. Final cases never open again, so callers remember what they saw."""
+    ord_: int | None = await connection.fetchval(
+        """
+        SELECT ord FROM run_cases WHERE run_id = $1 AND ord >= $2 AND state NOT IN ('scored', 'cancelled')
+        ORDER BY ord LIMIT 1
+        """,
+        run_id,
+        start,
+    )
+    return ord_
+
+
+async def unexecuted(connection: Connection, run_id: UUID, ranges: Sequence[Range]) -> list[tuple[int, bool]]:
+    """(ord, whether its lease lives) of the cases of these ranges that are queued or leased."""
+    rows = await connection.fetch(
+        """
+        SELECT c.ord, c.state = 'leased' AND c.lease_until >= now() AS live
+        FROM unnest($2::int[], $3::int[]) AS r (first, last)
+        JOIN run_cases c ON c.run_id = $1 AND c.ord BETWEEN r.first AND r.last
+        WHERE c.state IN ('queued', 'leased')
+        """,
+        run_id,
+        [each.first for each in ranges],
+        [each.last for each in ranges],
+    )
+    return [(row["ord"], row["live"]) for row in rows]
+
+
+async def cancel_slice(connection: Connection, run_id: UUID, rows: int) -> int:
+    """Closes some unexecuted cases as cancelled, past any claim of theirs; how many."""
+    status = await connection.execute(
+        """
+        WITH open AS (
+          SELECT ord FROM run_cases WHERE run_id = $1 AND state IN ('queued', 'leased') ORDER BY ord LIMIT $2 FOR UPDATE)
+        UPDATE run_cases c SET state = 'cancelled', fence = c.fence + 1, lease_until = NULL
+        FROM open WHERE c.run_id = $1 AND c.ord = open.ord
+        """,
+        run_id,
+        rows,
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def counts(connection: Connection, run_id: UUID) -> Counts:
+    """Results of a run so far."""
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) FILTER (WHERE outcome = 'passed') AS passed, count(*) FILTER (WHERE outcome = 'failed') AS failed,
+               count(*) FILTER (WHERE outcome = 'error') AS errors
+        FROM run_cases WHERE run_id = $1
+        """,
+        run_id,
+    )
+    return Counts(row["passed"], row["failed"], row["errors"]) if row else Counts()
+
+
+async def turns(connection: Connection, run_id: UUID, before: Range) -> list[Turn]:
+    """The turns of a conversation that were executed already, in order."""
+    rows = await connection.fetch(
+        """
+        SELECT question, output FROM run_cases
+        WHERE run_id = $1 AND ord BETWEEN $2 AND $3 AND state IN ('executed', 'scored') AND output IS NOT NULL ORDER BY ord
+        """,
+        run_id,
+        before.first,
+        before.last,
+    )
+    return [Turn(row["question"], row["output"]) for row in rows]
+
+
+async def claim_blamed(connection: Connection, run_id: UUID, range_: Range, lease: timedelta) -> list[ClaimedCase]:
+    """Takes the expired cases of a ticket if they expired alone too often: their error is about to be written."""
+    rows = await connection.fetch(
+        f"""
+        UPDATE run_cases c SET fence = c.fence + 1, lease_until = now() + $4::interval, state = 'leased'
+        WHERE c.run_id = $1 AND c.ord BETWEEN $2 AND $3 AND c.state = 'leased' AND c.lease_until < now()
+          AND (c.alone >= $5 OR ($2 < $3 AND c.expiries >= $5))
+        RETURNING {CLAIMED}
+        """,  # noqa: S608 constants
+        run_id,
+        range_.first,
+        range_.last,
+        lease,
+        MAX_EXPIRIES_ALONE,
+    )
+    return sorted((_claimed(row) for row in rows), key=lambda case: case.ord)
+
+
+async def expiries(connection: Connection, run_id: UUID, range_: Range) -> int:
+    """The most leases that ran out on one case of a range."""
+    most: int | None = await connection.fetchval(
+        "SELECT max(expiries) FROM run_cases WHERE run_id = $1 AND ord BETWEEN $2 AND $3 AND state IN ('queued', 'leased')",
+        run_id,
+        range_.first,
+        range_.last,
+    )
+    return most or 0
+
+
+async def texts(connection: Connection, run_id: UUID, ords: Sequence[int]) -> AsyncIterator[asyncpg.Record]:
+    """(ord, question, expected, output), a case at a time: each may be megabytes."""
+    for ord_ in sorted(ords):
+        row = await connection.fetchrow(
+            "SELECT ord, question, expected, output FROM run_cases WHERE run_id = $1 AND ord = $2", run_id, ord_
+        )
+        if row is not None:
+            yield row
