@@ -162,8 +162,9 @@ class Stack:
             write_json(folders.pids, {name: pid for name, pid in self.pids().items() if name in names})
             return
         folders.pids.unlink(missing_ok=True)
-        marks = {"ASSAY_STACK": str(folders.root), "ASSAY_PROCESS": processes.SUPERVISOR, "ASSAY_PIDS_FILE": str(folders.pids)}
-        self._launched = supervisor.launch({**inherited_environment(), **python_environment(), **marks})
+        marks = {"ASSAY_STACK": str(folders.root), "ASSAY_PROCESS": processes.SUPERVISOR}
+        told = {"ASSAY_PIDS_FILE": str(folders.pids), "ASSAY_NATS_FOLDER": str(folders.nats_store)}
+        self._launched = supervisor.launch({**inherited_environment(), **python_environment(), **marks, **told})
 
     def _start_servers(self, topology: Topology) -> None:
         supervisor = self._supervisor()

@@ -1,7 +1,8 @@
-"""supervisord with three habits of its own: `python -m deploy.local.supervisord --configuration FILE`.
+"""supervisord with habits of its own: `python -m deploy.local.supervisord --configuration FILE`.
 
 It starts again at once what was killed (the original may wait for its next second), never waits longer than two seconds
-for what keeps failing, and writes each new pid to the file that ASSAY_PIDS_FILE names.
+for what keeps failing, and writes each new pid to the file that ASSAY_PIDS_FILE names. NATS, whose store ASSAY_NATS_FOLDER
+names, is started again after half a second, and when its store is removed under it.
 """
 
 import os
@@ -15,10 +16,14 @@ from supervisor import process as supervisor_process, supervisord
 from supervisor.states import ProcessStates
 
 from deploy.local.files import read_json, write_json
+from deploy.local.store_watch import StoreWatch
 
 LONGEST_WAIT = 2.0
 # So many ends within a second of the start may be somebody's kill -9; more of them are a fault that needs time.
 AT_ONCE = 3
+NATS_PAUSE = 0.5
+# How often the loop looks at what changes without a signal: waits that are over, the store of NATS.
+TICK = 0.2
 
 
 class PatientProcess(supervisor_process.Subprocess):  # type: ignore[misc]  # supervisor ships no types
@@ -44,8 +49,34 @@ class PatientProcess(supervisor_process.Subprocess):  # type: ignore[misc]  # su
         return result
 
 
+class NatsProcess(PatientProcess):
+    """NATS, with an eye on its store."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        self._watch = StoreWatch(Path(os.environ["ASSAY_NATS_FOLDER"]))
+
+    def transition(self) -> None:
+        """Leaves a moment to whoever kills NATS in order to remove its store; ends a server whose store is gone."""
+        if self.state in {ProcessStates.EXITED, ProcessStates.BACKOFF} and time.time() < self.laststop + NATS_PAUSE:
+            return
+        super().transition()
+        if self.state in {ProcessStates.STARTING, ProcessStates.RUNNING} and self._watch.is_lost(time.time() - self.laststart):
+            self.config.options.logger.info("the store of NATS was removed; starting it again")
+            os.kill(self.pid, signal.SIGKILL)
+
+    def _spawn_as_parent(self, pid: int) -> Any:
+        self._watch.forget()
+        return super()._spawn_as_parent(pid)
+
+
+def make_process(config: Any) -> PatientProcess:
+    """The process of a program's configuration."""
+    return NatsProcess(config) if config.name == "nats" else PatientProcess(config)
+
+
 class AlarmClock:
-    """Wakes the supervisor's loop at every signal. Python goes on sleeping after one, so an ended child would wait for the next second."""
+    """Wakes the supervisor's loop at every signal and every tick. Python goes on sleeping after a signal, so an ended child would wait."""
 
     def __init__(self) -> None:
         self._inside, outside = socket.socketpair()
@@ -53,6 +84,8 @@ class AlarmClock:
             end.setblocking(False)
         self._outside = outside
         signal.set_wakeup_fd(outside.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
 
     def fileno(self) -> int:
         """What the loop polls."""
@@ -92,7 +125,7 @@ def record_pid(file: Path, name: str, pid: int) -> None:
 def main() -> None:
     """Runs supervisord until it is told to end."""
     # The configuration's classes look the name up in the module each time they make a process.
-    supervisor_process.Subprocess = PatientProcess
+    supervisor_process.Subprocess = make_process
     supervisord.Supervisor = WakefulSupervisor
     supervisord.main()
 
