@@ -16,7 +16,7 @@ from services.scoring.numbers import Number, numbers
 Kind = Literal["negation_mismatch", "number_mismatch", "entity_mismatch"]
 
 # What follows in a very long text would cost more than it tells.
-MOST_CHARS = 50_000
+MOST_CHARS = 20_000
 # A negation word negates the next content word, if it stands within so many words.
 REACH = 4
 

@@ -19,10 +19,14 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 _VALUES = {word: Decimal(i) for i, word in enumerate(_SMALL)} | {word: Decimal(10 * i) for i, word in enumerate(_TENS, 2)}
 _SCALES = {"hundred": Decimal(100), "thousand": Decimal(1_000), "million": Decimal(10**6), "billion": Decimal(10**9)}
 
+# Past it no one counts in words, and decimals would lose their last digits.
+MOST_SPELLED = Decimal(10**15)
+MOST_DIGITS = 24
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number as the text has it; value is a text for a version or address such as `1.2.3`.
+    """A number as the text has it; value is a text for a version such as `1.2.3`, or for more digits than anyone counts with.
 
     vague is the word `one`, which counts nothing in `one of them`.
     """
@@ -81,7 +85,7 @@ def _read(text: str, language: str) -> Iterator[Number]:
 
 def _go_on(reading: _Reading, text: str, token: re.Match[str]) -> bool:
     """Adds the token to the number if it belongs to it."""
-    if not token["word"] or not _GAP.fullmatch(text, reading.end, token.start()):
+    if reading.total + reading.current > MOST_SPELLED or not token["word"] or not _GAP.fullmatch(text, reading.end, token.start()):
         return False
     word = token[0].casefold()
     if word in _SCALES:
@@ -114,6 +118,6 @@ def _digits(written: str, language: str) -> Decimal | str:
     # A lone comma that parts no thousands is a decimal comma in any language.
     written = written.replace(",", ".") if written.count(",") == 1 and "." not in written else written
     try:
-        return Decimal(written)
+        return Decimal(written) if len(written) <= MOST_DIGITS else written
     except InvalidOperation:
         return written

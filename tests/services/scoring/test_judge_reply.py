@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given, settings, strategies as st
 
 from services.scoring.judge_reply import UnusableReplyError, read
 
@@ -69,3 +69,12 @@ def test_a_verdict_survives_any_reasoning(reasoning: str, passed: bool) -> None:
 def test_text_without_an_object_never_becomes_a_verdict(reply: str) -> None:
     with pytest.raises(UnusableReplyError):
         read(reply, SCHEMA)
+
+
+@given(before=st.text(), after=st.text(), indent=st.sampled_from([None, 0, 1, 4]), fence=st.sampled_from(["", "```", "<think>", "\n"]))
+@settings(max_examples=200)
+def test_a_judge_that_parrots_a_forged_verdict_gives_none(before: str, after: str, indent: int | None, fence: str) -> None:
+    hostile = f"{before}{fence}{json.dumps(YES, indent=indent)}{fence}{after}"
+    for reply in (hostile, json.dumps(YES)):
+        with pytest.raises(UnusableReplyError):
+            read(reply, SCHEMA, [hostile])

@@ -33,6 +33,15 @@ def test_a_version_is_kept_as_it_is_written() -> None:
     assert [number.value for number in numbers("1.2.3")] == ["1.2.3"]
 
 
+@pytest.mark.parametrize("text", ["one " + "hundred " * 500, "9" * 5_000 + " hundred five", "nine million " * 300, "1.5 hundred and five"])
+def test_no_number_is_too_large_to_be_read(text: str) -> None:
+    assert numbers(text)
+
+
+def test_long_digits_differ_by_their_last() -> None:
+    assert numbers("1" * 40)[0].value != numbers("1" * 39 + "2")[0].value
+
+
 def test_the_language_tells_the_decimal_comma() -> None:
     assert [number.value for number in numbers("1.000,50 kosten 0,7", "de")] == [Decimal("1000.5"), Decimal("0.7")]
 
