@@ -34,10 +34,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Received:
-    """An event as it was heard: its number in its topic, and its message."""
+    """An event as it was heard: its number in its topic, its message, and how often NATS delivered it (0: read from an outbox)."""
 
     seq: int
     message: Any
+    deliveries: int = 0
 
 
 Handler = Callable[[Sequence[Received]], Awaitable[None]]
@@ -115,7 +116,8 @@ class Ear:
 
 
 def _received(topic: Topic, message: Msg) -> Received:
-    return Received(int((message.headers or {})[SEQ_HEADER]), topic.message.FromString(message.data))
+    seq = int((message.headers or {})[SEQ_HEADER])
+    return Received(seq, topic.message.FromString(message.data), message.metadata.num_delivered or 0)
 
 
 async def _ack(messages: Sequence[Msg]) -> None:

@@ -7,8 +7,9 @@ id order and a late commit would be skipped. Tables: see `services/*/migrations`
 import asyncio
 import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import asyncpg
 import nats
@@ -24,6 +25,8 @@ BATCH = 500
 POLL_SECONDS = 0.5
 TRIM_EVERY_SECONDS = 60.0
 
+M = TypeVar("M", bound=Message)
+
 log = logging.getLogger(__name__)
 
 
@@ -34,6 +37,21 @@ class Event:
     topic: Topic
     message: Message
     key: str | None = None
+
+
+def parts_by_size(messages: Iterable[M]) -> Iterator[list[M]]:
+    """Consecutive messages that fit into one event: at most 512 KiB together, unless one alone is larger."""
+    part: list[M] = []
+    size = 0
+    for message in messages:
+        room = message.ByteSize() + 8
+        if part and size + room > MAX_EVENT_BYTES:
+            yield part
+            part, size = [], 0
+        part.append(message)
+        size += room
+    if part:
+        yield part
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from assay.scoring.internal.v1 import events_pb2 as scoring_events
 from services.runner.entities import BUILTIN, CANCELLING, SCENARIO, Counts, Executed, Run, Ticket, Wish
 from shared.errors import Invalid
 from shared.ids import canonical_id
-from shared.outbox import MAX_EVENT_BYTES
+from shared.outbox import parts_by_size
 
 TEXTS_BY_ID_BYTES = 8 * 1024
 OUTCOMES = {"passed": "passed", "failed": "failed"}
@@ -111,17 +111,10 @@ def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
 
 def cases_executed(of: Run, executed: Sequence[Executed]) -> list[events_pb2.CasesExecuted]:
     """Events of at most 512 KiB each; the texts of a long case travel by id."""
-    events: list[events_pb2.CasesExecuted] = []
-    size = MAX_EVENT_BYTES
-    for each in executed:
-        message = _executed_case(each)
-        room = message.ByteSize() + 8
-        if size + room > MAX_EVENT_BYTES:
-            events.append(events_pb2.CasesExecuted(workspace_id=str(of.workspace_id), run_id=str(of.id), language=of.language))
-            size = 0
-        events[-1].cases.append(message)
-        size += room
-    return events
+    return [
+        events_pb2.CasesExecuted(workspace_id=str(of.workspace_id), run_id=str(of.id), language=of.language, cases=part)
+        for part in parts_by_size(map(_executed_case, executed))
+    ]
 
 
 def _executed_case(each: Executed) -> events_pb2.ExecutedCase:

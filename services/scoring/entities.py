@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
+from uuid import UUID
 
 Status = Literal["passed", "failed", "error", "not_applicable", "unscored"]
 Method = Literal["deterministic", "embedding", "llm_judge", "heuristic_fallback"]
@@ -23,6 +24,14 @@ class Endpoint:
     max_concurrency: int = 4
     timeout_seconds: float = 60.0
     max_input_chars: int = 24_000
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How a workspace wants its answers judged; require_judge leaves a case unscored when there is no judge."""
+
+    judge: Endpoint | None = None
+    require_judge: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +128,17 @@ class JudgeError(RuntimeError):
     def __init__(self, message: str, provenance: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.provenance = provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A case of a run by its names, and what was found."""
+
+    run_id: UUID
+    case_id: UUID
+    repeat: int
+    evaluator: str
+    score: Score
 
 
 def verdict(score: float, threshold: float) -> Status:

@@ -1,0 +1,113 @@
+"""Scoring, plugged together."""
+
+import logging
+import os
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStub
+from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub, add_OutboxServiceServicer_to_server
+from services.scoring import consumer, operations
+from services.scoring.clients import Catalog, Runner
+from services.scoring.embedding import Embedder
+from services.scoring.judge import Judge
+from services.scoring.scorers import Scorers
+from services.scoring.store import JudgeCache
+from shared import config, guard, observe, server
+from shared.channels import Authenticated, ServiceIdentity, open_channel
+from shared.consumer import Ear, GapWatch
+from shared.identity import Identifier, read_issuers, through_catalog
+from shared.interceptors import Boundary
+from shared.jetstream import Broker
+from shared.outbox import Relay
+from shared.outbox_service import OutboxServicer
+from shared.postgres import Database, open_pool, until_migrated
+
+SERVICE = "scoring"
+SCHEMA_VERSION = "0002"
+REMOVE_EVERY_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; each is ASSAY_ and its name in upper case."""
+
+    postgres_url: str
+    nats_url: str
+    listen: str
+    catalog_address: str
+    runner_address: str
+    service_key: str
+    jwt_issuers: str
+    model_dir: str
+    metrics_listen: str = ""
+    instance: str = "scoring"
+    lease_seconds: float = 15.0
+    allowed_networks: tuple[str, ...] = ()
+    log_level: str = "info"
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+async def main(settings: Config) -> None:
+    """Constructs everything, then serves."""
+    observe.configure_logs(SERVICE, settings.instance, settings.log_level)
+    identity = ServiceIdentity(SERVICE, settings.service_key)
+    catalog_channel, runner_channel = open_channel(settings.catalog_address), open_channel(settings.runner_address)
+    broker = Broker(settings.nats_url, settings.instance)
+    broker.start()
+    relay = Relay(settings.postgres_url, SERVICE, broker)
+    database = Database(await open_pool(settings.postgres_url, 10), relay.wake)
+    session = guard.open_session(guard.Guard(settings.allowed_networks))
+    judge, embedder = Judge(session, JudgeCache(database)), Embedder(Path(settings.model_dir))
+    catalog, runner = Catalog(catalog_channel, identity), Runner(runner_channel, identity)
+    parts = operations.Parts(database, Scorers(embedder, judge), catalog, runner, now)
+    ear = Ear(SERVICE, broker, settings.lease_seconds)
+    hearings = consumer.hearings(parts)
+    outboxes = {"runner": Authenticated(OutboxServiceStub(runner_channel), identity)}
+
+    def register(on: grpc.aio.Server) -> None:
+        add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, database), on)
+
+    async def close() -> None:
+        await judge.close()
+        await session.close()
+        embedder.close()
+        await broker.close()
+        await database.close()
+
+    authenticate = through_catalog(Authenticated(CatalogInternalServiceStub(catalog_channel), identity))
+    identifier = Identifier(read_issuers(settings.jwt_issuers), settings.service_key, authenticate)
+    hearing_tasks: list[partial[Coroutine[Any, Any, None]]] = [partial(ear.hear, hearing) for hearing in hearings]
+    await server.serve(
+        server.App(
+            SERVICE,
+            settings.listen,
+            Boundary(identifier),
+            register,
+            partial(until_migrated, database, SCHEMA_VERSION),
+            tasks=[
+                relay.run,
+                *hearing_tasks,
+                partial(GapWatch(ear, database, outboxes).watch, hearings),
+                partial(operations.remove_deleted, database, REMOVE_EVERY_SECONDS),
+            ],
+            close=close,
+            metrics_listen=settings.metrics_listen,
+        )
+    )
+
+
+if __name__ == "__main__":
+    server.run(main(config.read(Config, os.environ)))

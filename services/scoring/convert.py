@@ -1,0 +1,80 @@
+"""How cases and scores are spelled: message ⇄ entity."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from google.protobuf import json_format, timestamp_pb2
+
+from assay.catalog.internal.v1 import catalog_pb2
+from assay.runner.internal.v1 import events_pb2, runner_pb2
+from assay.scoring.internal.v1 import events_pb2 as scoring_events
+from services.scoring.entities import Endpoint, Item, Judging, Score, Scored
+from shared.outbox import parts_by_size
+
+
+def judging(workspace: UUID, settings: catalog_pb2.JudgeSettings) -> Judging:
+    """How a workspace wants its answers judged."""
+    if not settings.HasField("judge"):
+        return Judging(None, settings.require_judge)
+    judge = settings.judge
+    endpoint = Endpoint(judge.base_url, settings.model, judge.api_key, str(workspace), judge.max_concurrency, judge.timeout_ms / 1000)
+    return Judging(endpoint, settings.require_judge)
+
+
+def item(case: events_pb2.ExecutedCase, texts: runner_pb2.CaseTexts | None, judged: Judging, language: str) -> Item:
+    """What is to be scored of a case that has an output."""
+    source = case if texts is None else texts
+    return Item(
+        source.question,
+        source.expected,
+        source.output,
+        case.test_method,
+        case.passing_score,
+        tuple(case.keywords),
+        language,
+        judge=judged.judge,
+        require_judge=judged.require_judge,
+    )
+
+
+def not_executed(case: events_pb2.ExecutedCase) -> Score:
+    """The score of a case that has no output: its error, kept in the denominator."""
+    reason = case.error or "the target gave no answer"
+    return Score("error", None, "deterministic", case.passing_score, reason, "", error=reason)
+
+
+def scored(run_id: str, cases: Sequence[events_pb2.ExecutedCase], scores: Sequence[Score]) -> list[Scored]:
+    """Rows for the store."""
+    run = UUID(run_id)
+    return [Scored(run, UUID(case.case_id), case.repeat, case.test_method, score) for case, score in zip(cases, scores, strict=True)]
+
+
+def cases_scored(event: events_pb2.CasesExecuted, scores: Sequence[Score], now: datetime) -> list[scoring_events.CasesScored]:
+    """The events that tell of an event's scores; one, unless reasons made it too large."""
+    moment = timestamp_pb2.Timestamp()
+    moment.FromDatetime(now)
+    messages: Iterable[scoring_events.ScoredCase] = (
+        scoring_events.ScoredCase(executed=case, score=_score(case, score, moment)) for case, score in zip(event.cases, scores, strict=True)
+    )
+    return [
+        scoring_events.CasesScored(workspace_id=event.workspace_id, run_id=event.run_id, cases=part) for part in parts_by_size(messages)
+    ]
+
+
+def _score(case: events_pb2.ExecutedCase, score: Score, moment: timestamp_pb2.Timestamp) -> scoring_events.Score:
+    message = scoring_events.Score(
+        evaluator=case.test_method,
+        status=score.status,
+        value=score.score,
+        method=score.method,
+        threshold=score.threshold,
+        reason=score.reason,
+        error=score.error,
+        scored_by=score.scored_by,
+        warnings=score.warnings,
+        scored_at=moment,
+    )
+    if score.provenance is not None:
+        json_format.ParseDict({"provenance": dict(score.provenance)}, message.details)
+    return message

@@ -1,0 +1,136 @@
+"""What scoring does: executed cases in, scores out, each once."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from assay.runner.internal.v1 import events_pb2
+from services.scoring import convert, store
+from services.scoring.clients import Catalog, Runner
+from services.scoring.entities import Judging, Score, failure
+from services.scoring.scorers import Scorers
+from shared import inbox, outbox
+from shared.consumer import Received
+from shared.outbox import Event
+from shared.postgres import Database, retrying
+from shared.topics import CASES_EXECUTED, CASES_SCORED, RUN_DELETED
+
+MAX_TRIES = 5
+JUDGED_METHOD = "semantic_quality"
+REMOVE_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What scoring needs."""
+
+    database: Database
+    scorers: Scorers
+    catalog: Catalog
+    runner: Runner
+    clock: Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class _Work:
+    event: Received
+    judging: Judging
+
+    @property
+    def slow(self) -> bool:
+        """Whether a judge will be waited for."""
+        return self.judging.judge is not None
+
+
+async def score_executed(parts: Parts, events: Sequence[Received]) -> None:
+    """Scores the events that had no effect yet. What a judge is asked commits event by event, all else together."""
+    async with parts.database.connection() as connection:
+        fresh = await inbox.untaken(connection, CASES_EXECUTED, [event.seq for event in events])
+    works = [_Work(event, await _judging(parts, event.message)) for event in events if event.seq in fresh]
+    quick = [work for work in works if not work.slow]
+    if quick:
+        await _score(parts, quick)
+    # All are waited for, so that one that fails takes none of the others with it.
+    outcomes = await asyncio.gather(*(_score(parts, [work]) for work in works if work.slow), return_exceptions=True)
+    for outcome in outcomes:
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _judging(parts: Parts, event: events_pb2.CasesExecuted) -> Judging:
+    if all(case.test_method != JUDGED_METHOD for case in event.cases):
+        return Judging()
+    return await parts.catalog.judging(UUID(event.workspace_id))
+
+
+async def _score(parts: Parts, works: Sequence[_Work]) -> None:
+    again = [work.event.seq for work in works if work.event.deliveries > 1]
+    worn = await _begin_tries(parts, again)
+    try:
+        scores = [await _scores(parts, work, tired=work.event.seq in worn) for work in works]
+        await retrying(lambda: _write(parts, works, scores))
+    except Exception:
+        # It came back: an outage, not an event that brings the process down.
+        if again:
+            async with parts.database.transaction() as connection:
+                await store.take_back_try(connection, again)
+        raise
+
+
+async def _begin_tries(parts: Parts, seqs: Sequence[int]) -> set[int]:
+    """Counts a try of redelivered events; returns those that had too many."""
+    if not seqs:
+        return set()
+    async with parts.database.transaction() as connection:
+        return {seq for seq in seqs if await store.begin_try(connection, seq) > MAX_TRIES}
+
+
+async def _scores(parts: Parts, work: _Work, *, tired: bool) -> list[Score]:
+    """One score for every case of an event, in order."""
+    event = work.event.message
+    long = [case.ord for case in event.cases if case.texts_by_id]
+    texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
+    answered = [case for case in event.cases if case.HasField("output") or (case.ord in texts and texts[case.ord].HasField("output"))]
+    items = [convert.item(case, texts.get(case.ord), work.judging, event.language) for case in answered]
+    if tired:
+        reason = f"scoring was tried {MAX_TRIES} times and never ended"
+        found = [failure(each, "deterministic", "", reason) for each in items]
+    else:
+        found = await parts.scorers.score(items)
+    by_ord = {case.ord: score for case, score in zip(answered, found, strict=True)}
+    return [by_ord.get(case.ord) or convert.not_executed(case) for case in event.cases]
+
+
+async def _write(parts: Parts, works: Sequence[_Work], scores: Sequence[Sequence[Score]]) -> None:
+    now = parts.clock()
+    async with parts.database.transaction() as connection:
+        taken = await inbox.take(connection, CASES_EXECUTED, [work.event.seq for work in works])
+        fresh = [(work.event.message, found) for work, found in zip(works, scores, strict=True) if work.event.seq in taken]
+        for workspace, group in itertools.groupby(fresh, key=lambda pair: pair[0].workspace_id):
+            rows = [row for event, found in group for row in convert.scored(event.run_id, event.cases, found)]
+            await store.insert_scores(connection, UUID(workspace), rows, now)
+        events = [message for event, found in fresh for message in convert.cases_scored(event, found, now)]
+        await outbox.append(connection, [Event(CASES_SCORED, message) for message in events])
+        again = [work.event.seq for work in works if work.event.deliveries > 1]
+        if again:
+            await store.forget_tries(connection, again)
+
+
+async def hear_runs_deleted(database: Database, events: Sequence[Received]) -> None:
+    """Marks the scores of deleted runs for removal."""
+    async with database.transaction() as connection:
+        fresh = await inbox.take(connection, RUN_DELETED, [event.seq for event in events])
+        for event in events:
+            if event.seq in fresh:
+                await store.remove_run(connection, UUID(event.message.run_id))
+
+
+async def remove_deleted(database: Database, every_seconds: float) -> None:
+    """Removes what deleted runs left behind, slice by slice, until cancelled."""
+    while True:
+        await asyncio.sleep(every_seconds)
+        async with database.transaction() as connection:
+            await store.remove_slice(connection, REMOVE_ROWS)

@@ -1,0 +1,106 @@
+"""What scoring remembers: scores, judges' verdicts, tries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from services.scoring.entities import Score, Scored
+from shared.postgres import Connection, Database
+
+CACHE_DAYS = 30
+
+
+async def insert_scores(connection: Connection, workspace: UUID, scored: Sequence[Scored], now: datetime) -> None:
+    """Writes scores; one that stands already stays."""
+    await connection.execute(
+        """
+        INSERT INTO scores (run_id, case_id, repeat, evaluator, workspace_id, status, value, method, threshold, reason, error,
+                            scored_by, warnings, details, scored_at)
+        SELECT run_id, case_id, repeat, evaluator, $1, status, value, method, threshold, reason, error, scored_by,
+               coalesce(string_to_array(warnings, E'\\x1f'), '{}'), details, $2
+        FROM unnest($3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::float8[], $9::text[], $10::float8[],
+                    $11::text[], $12::text[], $13::text[], $14::text[], $15::jsonb[])
+          AS s (run_id, case_id, repeat, evaluator, status, value, method, threshold, reason, error, scored_by, warnings, details)
+        ON CONFLICT DO NOTHING
+        """,
+        workspace,
+        now,
+        [each.run_id for each in scored],
+        [each.case_id for each in scored],
+        [each.repeat for each in scored],
+        [each.evaluator for each in scored],
+        [each.score.status for each in scored],
+        [each.score.score for each in scored],
+        [each.score.method for each in scored],
+        [each.score.threshold for each in scored],
+        [each.score.reason for each in scored],
+        [each.score.error for each in scored],
+        [each.score.scored_by for each in scored],
+        ["\x1f".join(each.score.warnings) or None for each in scored],
+        [_details(each.score) for each in scored],
+    )
+
+
+def _details(score: Score) -> Mapping[str, object] | None:
+    if not score.evidence and score.provenance is None:
+        return None
+    return {"evidence": [asdict(span) for span in score.evidence], "provenance": score.provenance}
+
+
+async def begin_try(connection: Connection, seq: int) -> int:
+    """Counts one more try of an event, and returns how many there were."""
+    tries: int = await connection.fetchval(
+        """
+        INSERT INTO tries AS known (seq, tries) VALUES ($1, 1)
+        ON CONFLICT (seq) DO UPDATE SET tries = known.tries + 1 RETURNING tries
+        """,
+        seq,
+    )
+    return tries
+
+
+async def take_back_try(connection: Connection, seqs: Sequence[int]) -> None:
+    """Uncounts tries that came back, if only with an outage."""
+    await connection.execute("UPDATE tries SET tries = tries - 1 WHERE seq = ANY($1::bigint[])", seqs)
+
+
+async def forget_tries(connection: Connection, seqs: Sequence[int]) -> None:
+    """Forgets the tries of events that took effect."""
+    await connection.execute("DELETE FROM tries WHERE seq = ANY($1::bigint[])", seqs)
+
+
+async def remove_run(connection: Connection, run_id: UUID) -> None:
+    """Marks a deleted run's scores for removal."""
+    await connection.execute("INSERT INTO removals (run_id) VALUES ($1) ON CONFLICT DO NOTHING", run_id)
+
+
+async def remove_slice(connection: Connection, rows: int) -> None:
+    """Deletes some scores of deleted runs, and the marks that are a day old."""
+    await connection.execute(
+        """
+        DELETE FROM scores WHERE (run_id, case_id, repeat, evaluator) IN (
+          SELECT s.run_id, s.case_id, s.repeat, s.evaluator FROM removals JOIN scores s USING (run_id) LIMIT $1)
+        """,
+        rows,
+    )
+    await connection.execute("DELETE FROM removals WHERE deleted_at < now() - interval '1 day'")
+    await connection.execute(f"DELETE FROM judge_cache WHERE created_at < now() - interval '{CACHE_DAYS} days'")  # noqa: S608 a constant
+
+
+class JudgeCache:
+    """Verdicts in Postgres, for services.scoring.judge.Judge."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, key: str) -> Mapping[str, object] | None:
+        """The value put under the key, if any."""
+        async with self._database.connection() as connection:
+            found: Mapping[str, object] | None = await connection.fetchval("SELECT verdict FROM judge_cache WHERE key = $1", key)
+            return found
+
+    async def put(self, key: str, value: Mapping[str, object]) -> None:
+        """Keeps the value."""
+        async with self._database.connection() as connection:
+            await connection.execute("INSERT INTO judge_cache (key, verdict) VALUES ($1, $2) ON CONFLICT DO NOTHING", key, dict(value))
