@@ -11,10 +11,10 @@ from typing import Any
 from deploy.local import binaries, postgres
 from deploy.local.files import Folders, read_json, write_json
 from deploy.local.nats import NatsServer
+from deploy.local.postgres import SERVICES
 from deploy.local.settings import Settings
 
 LOOPBACK = "127.0.0.1"
-INSTANCES = ("catalog", "runner", "scoring", "reporting")
 
 
 def load_secrets(folders: Folders) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def _new_secrets() -> dict[str, Any]:
         "jwt_key": secrets.token_urlsafe(48),
         "encryption_keys": {"1": base64.b64encode(secrets.token_bytes(32)).decode()},
         "nats_password": secrets.token_hex(16),
-        "postgres_passwords": {name: secrets.token_hex(16) for name in (postgres.OWNER, *postgres.SERVICES)},
+        "postgres_passwords": {name: secrets.token_hex(16) for name in (postgres.OWNER, *SERVICES)},
     }
 
 
@@ -68,7 +68,7 @@ class Topology:
     def service_environment(self, service: str, instance: str) -> dict[str, str]:
         """Everything that one instance of a service is told."""
         issuer = {"issuer": "assay", "algorithms": ["HS256"], "key": self.secrets["jwt_key"]}
-        addresses = {f"ASSAY_{name.upper()}_ADDRESS": self.grpc_target(name) for name in INSTANCES}
+        addresses = {f"ASSAY_{name.upper()}_ADDRESS": self.grpc_target(name) for name in SERVICES}
         return {
             **python_environment(),
             **self.settings.passed,

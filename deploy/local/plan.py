@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deploy.local import binaries, nats, ports, postgres
-from deploy.local.environment import INSTANCES, LOOPBACK, Topology, inherited_environment, load_secrets, python_environment
+from deploy.local.environment import LOOPBACK, Topology, inherited_environment, load_secrets, python_environment
 from deploy.local.files import Folders
+from deploy.local.postgres import SERVICES
 from deploy.local.programs import Program, python_module, source_fingerprint
 from deploy.local.protos import DESCRIPTORS, GEN
 from deploy.local.settings import PREFERRED_PORTS, Settings
@@ -60,7 +61,7 @@ def _as_nobody() -> bool:
 def programs(folders: Folders, topology: Topology) -> list[Program]:
     """Every process of the stack, in the order in which it is started; stopping goes the other way."""
     services = [
-        _service(topology, service, instance) for service in INSTANCES for instance in topology.instances(service)
+        _service(topology, service, instance) for service in SERVICES for instance in topology.instances(service)
     ]  # fmt: skip
     return [_postgres(topology), _nats(topology), *services, _envoy(folders, topology)]
 
@@ -91,7 +92,7 @@ def _envoy(folders: Folders, topology: Topology) -> Program:
 
 def _envoy_config(topology: Topology) -> str:
     """What the gateway's own renderer prints: a process of its own, so that `down` works whatever state the gateway's code is in."""
-    backends = [f"--backend={service}={','.join(topology.endpoints(service))}" for service in INSTANCES]
+    backends = [f"--backend={service}={','.join(topology.endpoints(service))}" for service in SERVICES]
     origins = topology.settings.passed["ASSAY_ALLOWED_ORIGINS"].split(",")
     places = [f"--listen={topology.gateway}", f"--admin={LOOPBACK}:{topology.ports['envoy-admin']}", f"--descriptor={DESCRIPTORS}"]
     arguments = [*places, *backends, *(f"--allowed-origin={origin.strip()}" for origin in origins if origin.strip())]

@@ -6,11 +6,11 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 
-def serves(endpoint: str) -> bool:
-    """Whether the service at host:port says SERVING on the standard health protocol."""
+def serves(endpoint: str, service: str) -> bool:
+    """Whether host:port says SERVING about this service on the standard health protocol. Without a name it would only say that it lives."""
     with grpc.insecure_channel(endpoint) as channel:
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=service), timeout=1)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from deploy.local import credentials, nats, plan, postgres, processes
 from deploy.local.environment import Topology, inherited_environment, python_environment, shell_text
 from deploy.local.files import Folders, forget_socket_folder, read_json, socket_folder, write_json, write_text
 from deploy.local.migrate import migrate
+from deploy.local.postgres import SERVICES
 from deploy.local.programs import Program, script, script_path, supervisor_config
 from deploy.local.readiness import answers, serves
 from deploy.local.settings import Settings, parse_env_file
@@ -186,10 +188,10 @@ class Stack:
         """Roles, schemas, migrations and the first workspace; all of it may be there already. Returns the credentials."""
         passwords = topology.secrets["postgres_passwords"]
         postgres.create_database(topology.cluster, postgres.OWNER)
-        postgres.create_roles(topology.cluster, {service: passwords[service] for service in postgres.SERVICES})
+        postgres.create_roles(topology.cluster, {service: passwords[service] for service in SERVICES})
         postgres.create_schemas(topology.cluster, postgres.OWNER)
         with ThreadPoolExecutor() as pool:
-            list(pool.map(lambda service: migrate(service, topology.service_url(service)), postgres.SERVICES))
+            list(pool.map(lambda service: migrate(service, topology.service_url(service)), SERVICES))
         return credentials.load(self.folders, topology)
 
     def _start_services(self, topology: Topology, names: Sequence[str]) -> None:
@@ -199,8 +201,9 @@ class Stack:
             self.say(f"Starting {', '.join(stopped)} ...")
         for name in stopped:
             self._supervisor().start(name)
-        for name in names[2:-1]:
-            self._await(name, lambda name=name: serves(f"127.0.0.1:{topology.ports[name]}"))  # type: ignore[misc]
+        for service in SERVICES:
+            for name, endpoint in zip(topology.instances(service), topology.endpoints(service), strict=True):
+                self._await(name, partial(serves, endpoint, service))
 
     def _await_gateway(self, topology: Topology, token: str) -> None:
         self._await("envoy", lambda: answers(topology.gateway, token))
