@@ -1,0 +1,149 @@
+"""The catalog service: `python -m services.catalog`."""
+
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+import grpc
+
+from assay.catalog.internal.v1 import catalog_pb2_grpc
+from assay.catalog.v1 import connections_pb2_grpc, contexts_pb2_grpc, test_cases_pb2_grpc, test_sets_pb2_grpc
+from assay.common.internal.v1 import outbox_pb2_grpc
+from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
+from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
+from services.catalog.clients import Peers
+from services.catalog.consumer import hearing
+from services.catalog.operations.connections import Connections
+from services.catalog.operations.contexts import Contexts
+from services.catalog.operations.credentials import Credentials
+from services.catalog.operations.targets import Targets
+from services.catalog.operations.test_cases import TestCases
+from services.catalog.operations.test_sets import TestSets
+from services.catalog.secrets_box import KeyRing, read_keys
+from services.catalog.servicers.connections import ConnectionServicer
+from services.catalog.servicers.contexts import ContextServicer
+from services.catalog.servicers.internal import CatalogInternalServicer
+from services.catalog.servicers.test_cases import TestCaseServicer
+from services.catalog.servicers.test_sets import TestSetServicer
+from shared import config, observe, server
+from shared.channels import Authenticated, ServiceIdentity, open_channel
+from shared.consumer import Ear, GapWatch
+from shared.identity import Identifier, read_issuers
+from shared.interceptors import Boundary
+from shared.jetstream import Broker
+from shared.outbox import Relay
+from shared.outbox_service import OutboxServicer
+from shared.postgres import Database, open_pool, until_migrated
+
+SERVICE = "catalog"
+SCHEMA = "0002"
+ACK_WAIT = 30.0
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings from the environment, see shared/config.py."""
+
+    postgres_url: str
+    nats_url: str
+    listen: str
+    runner_address: str
+    reporting_address: str
+    service_key: str
+    jwt_issuers: str
+    encryption_keys: str
+    public_url: str
+    metrics_listen: str = ""
+    instance: str = SERVICE
+    allowed_origins: tuple[str, ...] = ()
+    log_level: str = "info"
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Everything that can be done, on one database."""
+
+    database: Database
+    keys: KeyRing
+    peers: Peers
+    public_url: str
+
+    @property
+    def credentials(self) -> Credentials:
+        """Who is calling."""
+        return Credentials(self.database, now)
+
+    @property
+    def test_sets(self) -> TestSets:
+        """Test sets, and what runs tell of them."""
+        return TestSets(self.database, self.peers, now)
+
+    def register(self, grpc_server: grpc.aio.Server) -> None:
+        """Adds every servicer."""
+        connections = Connections(self.database, self.keys, now)
+        connections_pb2_grpc.add_ConnectionServiceServicer_to_server(ConnectionServicer(connections), grpc_server)
+        contexts_pb2_grpc.add_ContextServiceServicer_to_server(ContextServicer(Contexts(self.database, now)), grpc_server)
+        test_sets_pb2_grpc.add_TestSetServiceServicer_to_server(TestSetServicer(self.test_sets), grpc_server)
+        test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCaseServicer(TestCases(self.database, now)), grpc_server)
+        internal = CatalogInternalServicer(self.credentials, Targets(self.database, self.keys))
+        catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(internal, grpc_server)
+        outbox_pb2_grpc.add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, self.database), grpc_server)
+
+
+def now() -> datetime:
+    """The clock."""
+    return datetime.now(UTC)
+
+
+def boundary(settings: Config, credentials: Credentials) -> Boundary:
+    """Identity around every call; tokens are looked up in our own store."""
+    public = urlsplit(settings.public_url)
+    origins = (f"{public.scheme}://{public.netloc}", *settings.allowed_origins)
+    return Boundary(Identifier(read_issuers(settings.jwt_issuers), settings.service_key, credentials.authenticate, origins))
+
+
+async def main(settings: Config) -> None:
+    """Plugs the service together and serves."""
+    broker = Broker(settings.nats_url, settings.instance)
+    relay = Relay(settings.postgres_url, SERVICE, broker)
+    database = Database(await open_pool(settings.postgres_url), relay.wake)
+    identity = ServiceIdentity(SERVICE, settings.service_key)
+    runner, reporting = open_channel(settings.runner_address), open_channel(settings.reporting_address)
+    peers = Peers(RunnerInternalServiceStub(runner), ReportingInternalServiceStub(reporting), identity)
+    rooms = Rooms(database, read_keys(settings.encryption_keys), peers, settings.public_url)
+    ear = Ear(SERVICE, broker, ACK_WAIT)
+    finished = hearing(rooms.test_sets)
+    watch = GapWatch(ear, database, {"runner": Authenticated(outbox_pb2_grpc.OutboxServiceStub(runner), identity)})
+    broker.start()
+    await server.serve(
+        server.App(
+            SERVICE,
+            settings.listen,
+            boundary(settings, rooms.credentials),
+            rooms.register,
+            ready=lambda: until_migrated(database, SCHEMA),
+            tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished])),
+            close=closing(database, broker, runner, reporting),
+            metrics_listen=settings.metrics_listen,
+        )
+    )
+
+
+def closing(database: Database, broker: Broker, *channels: grpc.aio.Channel) -> Callable[[], Awaitable[None]]:
+    """What is let go of last."""
+
+    async def close() -> None:
+        await broker.close()
+        for channel in channels:
+            await channel.close()
+        await database.close()
+
+    return close
+
+
+if __name__ == "__main__":
+    read = config.read(Config, os.environ)
+    observe.configure_logs(SERVICE, read.instance, read.log_level)
+    server.run(main(read))

@@ -1,0 +1,48 @@
+"""The other services, as far as the catalog asks them for anything."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import grpc
+
+from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest
+from assay.runner.internal.v1.runner_pb2 import ForgetTestSetRequest
+from shared.channels import ServiceIdentity
+
+if TYPE_CHECKING:  # the async variants exist in the typed stubs only
+    from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceAsyncStub
+    from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceAsyncStub
+
+FORGET_SECONDS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The owners of runs and of what is read of them."""
+
+    runner: "RunnerInternalServiceAsyncStub"
+    reporting: "ReportingInternalServiceAsyncStub"
+    identity: ServiceIdentity
+
+    async def forget_test_set(self, workspace: UUID, set_id: UUID) -> None:
+        """Has the runs of a deleted set vanish at once, as far as the others can be reached within a second.
+
+        Never raises: the event that was written with the deletion is the net.
+        """
+        metadata = self.identity.metadata(workspace)
+        runner = self.runner.ForgetTestSet(ForgetTestSetRequest(test_set_id=str(set_id)), metadata=metadata, timeout=FORGET_SECONDS)
+        reporting = self.reporting.Forget(ForgetRequest(test_set_ids=[str(set_id)]), metadata=metadata, timeout=FORGET_SECONDS)
+        await asyncio.gather(_tried("runner", runner), _tried("reporting", reporting))
+
+
+async def _tried(peer: str, call: Awaitable[object]) -> None:
+    try:
+        await call
+    except grpc.aio.AioRpcError as fault:
+        log.warning("a deleted test set will be forgotten by its event", extra={"peer": peer, "fault": str(fault.code())})

@@ -1,0 +1,1 @@
+"""How the catalog's entities are spelled: entity ⇄ message, a file per resource."""

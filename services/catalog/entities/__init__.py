@@ -1,0 +1,1 @@
+"""What exists in the catalog: frozen entities and their rules, pure."""

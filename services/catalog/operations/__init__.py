@@ -1,0 +1,1 @@
+"""What can be done with the catalog: each function one transaction, or one answer from several reads."""

@@ -1,0 +1,1 @@
+"""What the catalog remembers: all of its SQL, a file per resource."""
