@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 LUA = ("json.lua", "url.lua", "gateway.lua")
 BODY_LIMIT = 10 * 1024 * 1024 + 65536
 """Bytes of a request's body: a 10 MB file and its multipart wrapping."""
+READ_LIMIT = 32 * 1024 * 1024
+"""Bytes that are read of a request's body, if only to refuse it."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,14 @@ def render(settings: Settings) -> str:
     """Envoy's configuration as YAML. Raises ValueError if a public service has no backend."""
     descriptor = read_descriptor(settings.descriptor)
     services = public_services(descriptor)
-    lua = f"local LIMIT = {BODY_LIMIT}\n{shapes.tables(descriptor, services)}" + "".join((HERE / "lua" / name).read_text() for name in LUA)
-    return _template().render(
-        settings=settings, services=services, backends=_served(services, settings.backends), lua=lua, body_limit=BODY_LIMIT
-    )
+    limits = {"body_limit": BODY_LIMIT, "read_limit": READ_LIMIT}
+    backends = _served(services, settings.backends)
+    lua = _lua(limits) + shapes.tables(descriptor, services) + "".join((HERE / "lua" / name).read_text() for name in LUA)
+    return _template().render(settings=settings, services=services, backends=backends, lua=lua, **limits)
+
+
+def _lua(numbers: Mapping[str, int]) -> str:
+    return "".join(f"local {name.upper()} = {value}\n" for name, value in numbers.items())
 
 
 def _template() -> jinja2.Template:

@@ -34,20 +34,25 @@ local function place(handle, headers)
   return route
 end
 
-local function check_body(handle, route)
-  if route.body and route.body.kind == "file" then return end
-  local body = handle:body()
-  if not body or body:length() == 0 then return end
-  if not route.body then body:setBytes("") return end  -- the transcoder would read fields out of it
+local function check_json(handle, body, route)
   local text = body:getBytes(0, body:length())
   local passed, fault = json.check(text, route.body, route.bound)
-  if fault then answer(handle, "400", fault) return end
+  if fault then return answer(handle, "400", fault) end
   if passed ~= text then body:setBytes(passed) end
 end
 
+local function check_body(handle, route)
+  local body = handle:body()
+  if not body or body:length() == 0 then return end
+  if body:length() > BODY_LIMIT then return answer(handle, "413", "") end
+  if not route.body then return body:setBytes("") end  -- the transcoder would read fields out of it
+  if route.body.kind ~= "file" then check_json(handle, body, route) end
+end
+
 local function admit(handle, headers)
+  -- A body that is only a little too large is read to its end: most clients read no answer before they have sent everything.
   local length = tonumber(headers:get("content-length") or "0") or 0
-  if length > LIMIT then answer(handle, "413", "") return end
+  if length > READ_LIMIT then return answer(handle, "413", "") end
   local route = place(handle, headers)
   if route then check_body(handle, route) end
 end
@@ -72,6 +77,7 @@ local function tidy(handle)
   local before, message, after = text:match('^(.*"message":")(.*)("%s*}%s*)$')
   if not message then return end
   message = message:gsub("\\n.*", ""):gsub("\\u000a.*", ""):gsub(" for type [%w_./]+$", ""):gsub("^: ", "")
+  if message == "" then message = "the request is malformed" end
   body:setBytes(before .. message .. after)
   handle:headers():replace("content-length", tostring(#before + #message + #after))
 end
@@ -90,5 +96,8 @@ function envoy_on_response(handle)
   if is_grpc(headers) then return end
   remove(headers, GRPC)
   if status then headers:replace(":status", status) end
-  if status == "204" then empty(handle) elseif is_local then tidy(handle) end
+  if status == "204" then return empty(handle) end
+  if is_local then return tidy(handle) end
+  local trailers = handle:trailers()
+  if trailers then remove(trailers, GRPC) end
 end

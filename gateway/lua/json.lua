@@ -9,6 +9,7 @@ local EXPECTED = {
   string = "must be a string", integer = "must be a whole number", long = "must be a whole number", number = "must be a number",
   boolean = "must be true or false", object = "must be an object", array = "must be an array",
 }
+local PLAIN_ESCAPES = { [34] = true, [47] = true, [92] = true, [98] = true, [102] = true, [110] = true, [114] = true, [116] = true }
 local byte, find, match, sub = string.byte, string.find, string.match, string.sub
 
 local function where(reader)
@@ -41,10 +42,9 @@ end
 
 -- `at` is a backslash; returns the index after the escape.
 local function read_escape(reader, at)
-  local text = reader.text
-  if not find(text, "^u", at + 1) then
-    return find(text, '^["\\/bfnrt]', at + 1) and at + 2 or malformed(reader, at)
-  end
+  local text, c = reader.text, byte(reader.text, at + 1)
+  if PLAIN_ESCAPES[c] then return at + 2 end
+  if c ~= 117 then malformed(reader, at) end
   local code = tonumber(match(text, "^%x%x%x%x", at + 2) or malformed(reader, at), 16)
   if code < 0xD800 or code > 0xDFFF then return at + 6 end
   if code > 0xDBFF or not find(text, "^\\u[dD][c-fC-F]%x%x", at + 6) then refuse(reader, "must not contain a lone surrogate") end
@@ -52,26 +52,42 @@ local function read_escape(reader, at)
 end
 
 -- `at` is the opening quote; returns the index after the closing one, and whether there are escapes between them.
+-- Byte by byte: such a loop is compiled, a pattern is not.
 local function read_string(reader, at)
   local text, escaped = reader.text, false
   at = at + 1
   while true do
-    at = find(text, '[%z\1-\31"\\]', at) or malformed(reader, #text + 1)
     local c = byte(text, at)
+    while c and c > 31 and c ~= 34 and c ~= 92 do
+      at = at + 1
+      c = byte(text, at)
+    end
     if c == 34 then return at + 1, escaped end
     if c ~= 92 then malformed(reader, at) end
     at, escaped = read_escape(reader, at), true
   end
 end
 
+local function read_digits(reader, from)
+  local at, text = from, reader.text
+  local c = byte(text, at)
+  while c and c > 47 and c < 58 do
+    at = at + 1
+    c = byte(text, at)
+  end
+  if at == from then malformed(reader, at) end
+  return at, c
+end
+
 local function read_number(reader, at)
   local text = reader.text
-  local _, last = find(text, "^-?%d+", at)
-  if not last or find(text, "^-?0%d", at) then malformed(reader, at) end
-  local _, fraction = find(text, "^%.%d+", last + 1)
-  last = fraction or last
-  local _, exponent = find(text, "^[eE][+-]?%d+", last + 1)
-  return (exponent or last) + 1
+  local from = byte(text, at) == 45 and at + 1 or at
+  local stop, c = read_digits(reader, from)
+  if stop > from + 1 and byte(text, from) == 48 then malformed(reader, from) end
+  if c == 46 then stop, c = read_digits(reader, stop + 1) end
+  if c ~= 69 and c ~= 101 then return stop end
+  local sign = byte(text, stop + 1)
+  return (read_digits(reader, (sign == 43 or sign == 45) and stop + 2 or stop + 1))
 end
 
 local function expect(reader, field, given, other)

@@ -72,7 +72,8 @@ function url.route(verb, path)
   if not route then return nil end
   for _, at in ipairs(fields) do
     -- A service answers the same to any id that it can't read; to this one too.
-    if not is_utf8(unescape(segments[at])) then segments[at] = "-" end
+    local value = unescape(segments[at])
+    if value:find("%z") or not is_utf8(value) then segments[at] = "-" end
   end
   return route, "/" .. table.concat(segments, "/")
 end
