@@ -163,6 +163,7 @@ class Stack:
             names = {program.name for program in programs}
             write_json(folders.pids, {name: pid for name, pid in self.pids().items() if name in names})
             return
+        self._reap()
         folders.pids.unlink(missing_ok=True)
         marks = {"ASSAY_STACK": str(folders.root), "ASSAY_PROCESS": processes.SUPERVISOR}
         told = {"ASSAY_PIDS_FILE": str(folders.pids), "ASSAY_NATS_FOLDER": str(folders.nats_store)}
@@ -231,6 +232,7 @@ class Stack:
         return True
 
     def _reap(self) -> None:
+        """Asks after a supervisor of ours that has ended, so that no zombie of it stays as long as we live."""
         if self._launched:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._launched.wait(10)
