@@ -1,0 +1,90 @@
+"""Whom reporting asks: the runner about runs, the catalog about test sets."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import grpc
+
+from assay.catalog.internal.v1 import catalog_pb2
+from assay.runner.internal.v1 import runner_pb2
+from services.reporting.convert import events
+from services.reporting.entities import News, Texts
+from shared.channels import ServiceIdentity
+from shared.errors import Unavailable
+
+if TYPE_CHECKING:  # these exist in the stubs' types alone
+    from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceAsyncStub
+    from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceAsyncStub
+
+READ_SECONDS = 2.0
+TEXTS_SECONDS = 30.0
+TEXTS_AT_ONCE = 200
+
+log = logging.getLogger(__name__)
+
+
+class Runner:
+    """The runner, asked with the workspace's service JWT."""
+
+    def __init__(self, stub: "RunnerInternalServiceAsyncStub", identity: ServiceIdentity) -> None:
+        self._stub, self._identity = stub, identity
+
+    async def read_run(self, workspace: UUID, run_id: UUID) -> News | None:
+        """A run as the runner knows it; None if it has none. Raises Unavailable."""
+        request = runner_pb2.ReadRunRequest(run_id=str(run_id))
+        try:
+            state = await self._stub.ReadRun(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
+        except grpc.aio.AioRpcError as fault:
+            if fault.code() == grpc.StatusCode.NOT_FOUND:
+                return None
+            raise _away("runner", fault) from fault
+        return events.news(state)
+
+    async def open_runs(self, workspace: UUID, test_set_id: UUID) -> list[News]:
+        """A test set's runs that aren't final. Raises Unavailable."""
+        request = runner_pb2.ListOpenRunsRequest(test_set_id=str(test_set_id))
+        try:
+            answer = await self._stub.ListOpenRuns(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
+        except grpc.aio.AioRpcError as fault:
+            raise _away("runner", fault) from fault
+        return [events.news(state) for state in answer.runs]
+
+    async def texts(self, workspace: UUID, run_id: UUID, ords: Sequence[int]) -> Mapping[int, Texts] | None:
+        """Texts that were too long for an event, by ord; None if the run was deleted. Raises Unavailable."""
+        found: dict[int, Texts] = {}
+        for start in range(0, len(ords), TEXTS_AT_ONCE):
+            request = runner_pb2.ReadTextsRequest(run_id=str(run_id), ords=ords[start : start + TEXTS_AT_ONCE])
+            call = self._stub.ReadTexts(request, metadata=self._identity.metadata(workspace), timeout=TEXTS_SECONDS)
+            try:
+                async for told in call:
+                    found[told.ord] = events.texts(told)
+            except grpc.aio.AioRpcError as fault:
+                if fault.code() == grpc.StatusCode.NOT_FOUND:
+                    return None
+                raise _away("runner", fault) from fault
+        return found
+
+
+class Catalog:
+    """The catalog, asked with the workspace's service JWT."""
+
+    def __init__(self, stub: "CatalogInternalServiceAsyncStub", identity: ServiceIdentity) -> None:
+        self._stub, self._identity = stub, identity
+
+    async def has_test_set(self, workspace: UUID, test_set_id: UUID) -> bool:
+        """Whether the workspace has this test set. Raises Unavailable."""
+        request = catalog_pb2.CheckTestSetRequest(test_set_id=str(test_set_id))
+        try:
+            await self._stub.CheckTestSet(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
+        except grpc.aio.AioRpcError as fault:
+            if fault.code() == grpc.StatusCode.NOT_FOUND:
+                return False
+            raise _away("catalog", fault) from fault
+        return True
+
+
+def _away(peer: str, fault: grpc.aio.AioRpcError) -> Unavailable:
+    log.warning("a peer can't be asked", extra={"peer": peer, "fault": f"{fault.code()} {fault.details()}"})
+    return Unavailable("a part of the service can't be reached right now")

@@ -1,0 +1,119 @@
+"""Events and internal answers → entities."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from uuid import UUID
+
+import orjson
+from google.protobuf.struct_pb2 import Struct
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from assay.runner.internal.v1 import events_pb2 as runner_events, runner_pb2
+from assay.scoring.internal.v1 import events_pb2 as scoring_events
+from services.reporting.entities import ERROR, FAILED, PASSED, Ending, NewResult, News, Texts
+from shared.ids import new_id
+
+NO_WARNINGS = "[]"
+UNEXPLAINED = "the case could not be scored"
+CasesScored = scoring_events.CasesScored
+
+
+def news(state: runner_pb2.RunState) -> News:
+    """What the runner says of a run."""
+    return News(
+        id=UUID(state.id),
+        workspace_id=UUID(state.workspace_id),
+        test_set_id=UUID(state.test_set_id),
+        context_id=UUID(state.context_id),
+        state=state.state,
+        triggered_by=state.triggered_by,
+        total_cases=state.total_cases,
+        tags=tuple(state.tags),
+        created_at=_time(state.created_at),
+        started_at=_time(state.started_at) if state.HasField("started_at") else None,
+        ended_at=_time(state.completed_at) if state.HasField("completed_at") else None,
+        reason=_stored(state.reason),
+    )
+
+
+def ending(finished: runner_events.RunFinished) -> Ending:
+    """How a run ended."""
+    told = news(finished.run)
+    return Ending(told.state, told.ended_at or datetime.now(UTC), finished.expected_results, told.reason)
+
+
+def texts(told: runner_pb2.CaseTexts) -> Texts:
+    """Texts that were too long for an event."""
+    return Texts(told.question, told.expected, told.output if told.HasField("output") else None)
+
+
+def long_ords(event: scoring_events.CasesScored) -> list[int]:
+    """The cases of an event whose texts must be asked for."""
+    return sorted({case.executed.ord for case in event.cases if case.executed.texts_by_id})
+
+
+def results(event: scoring_events.CasesScored, long_texts: Mapping[int, Texts]) -> Iterator[NewResult]:
+    """The result rows of an event; `long_texts` by ord."""
+    workspace, run_id = UUID(event.workspace_id), UUID(event.run_id)
+    for case in event.cases:
+        yield _result(workspace, run_id, case, long_texts.get(case.executed.ord))
+
+
+def _result(workspace: UUID, run_id: UUID, case: scoring_events.ScoredCase, long_texts: Texts | None) -> NewResult:
+    executed, score = case.executed, case.score
+    texts = long_texts or Texts(executed.question, executed.expected, executed.output if executed.HasField("output") else None)
+    status = score.status if score.status in (PASSED, FAILED) else ERROR
+    return NewResult(
+        run_id,
+        executed.ord,
+        score.evaluator,
+        workspace,
+        new_id(),
+        UUID(executed.case_id),
+        executed.repeat,
+        _stored(texts.question),
+        _stored(texts.expected),
+        None if texts.output is None else _stored(texts.output),
+        executed.test_method,
+        score.method,
+        status,
+        score.value if score.HasField("value") else None,
+        score.threshold,
+        _stored(score.reason) or None,
+        executed.execution_time_ms if executed.HasField("execution_time_ms") else None,
+        _why(case) if status == ERROR else None,
+        score.scored_by,
+        _judge(score.details) if score.HasField("details") else None,
+        _warnings(case),
+        executed.attempts,
+        _time(score.scored_at),
+    )
+
+
+def _why(case: scoring_events.ScoredCase) -> str:
+    # not_applicable and unscored read as errors too; what they say stands in `reason`.
+    return _stored(case.score.error or case.executed.error or case.score.reason or UNEXPLAINED)
+
+
+def _warnings(case: scoring_events.ScoredCase) -> str:
+    if not case.executed.warnings and not case.score.warnings:
+        return NO_WARNINGS
+    return orjson.dumps([_stored(text) for text in (*case.executed.warnings, *case.score.warnings)]).decode()
+
+
+def _judge(details: Struct) -> str | None:
+    """Who judged, as `model at endpoint`: what makes two verdicts comparable."""
+    if "provenance" not in details.fields:
+        return None
+    provenance = details.fields["provenance"].struct_value.fields
+    named = [provenance[key].string_value for key in ("model", "endpoint") if key in provenance]
+    return _stored(" at ".join(name for name in named if name)) or None
+
+
+def _stored(text: str) -> str:
+    # Postgres refuses U+0000, and an event that is refused for ever would keep its run open for ever.
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _time(told: Timestamp) -> datetime:
+    return told.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,111 @@
+"""Projecting what is heard into rows. Every handler may be given any event twice, and in any order."""
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from uuid import UUID
+
+from services.reporting.clients import Runner
+from services.reporting.convert import events as convert
+from services.reporting.entities import NewResult, Run, Tally, accepted
+from services.reporting.operations.closing import close_where_due
+from services.reporting.store import results, runs
+from shared import inbox
+from shared.consumer import Received
+from shared.postgres import Connection, Database, retrying
+from shared.topics import CASES_SCORED, RUN_FINISHED, RUN_STARTED
+
+Tell = Callable[[Collection[UUID]], Awaitable[None]]
+Arrived = tuple[int, list[NewResult]]
+
+
+class Projection:
+    """Takes events over into the rows; `tell` is called with the runs that changed, after the commit."""
+
+    def __init__(self, database: Database, runner: Runner, tell: Tell) -> None:
+        self._database, self._runner, self._tell = database, runner, tell
+
+    async def runs_started(self, heard: Sequence[Received]) -> None:
+        """Runs were accepted."""
+        told = {event.seq: accepted(convert.news(event.message.run)) for event in heard}
+
+        async def project() -> None:
+            async with self._database.transaction() as connection:
+                taken = await inbox.take(connection, RUN_STARTED, list(told))
+                await _insert(connection, [told[seq] for seq in taken])
+
+        await retrying(project)
+        await self._tell({run.id for run in told.values()})
+
+    async def runs_finished(self, heard: Sequence[Received]) -> None:
+        """Runs ended: each closes here and now if its results are all here, else with the last of them."""
+        told = {event.seq: (convert.news(event.message.run), convert.ending(event.message)) for event in heard}
+
+        async def project() -> None:
+            async with self._database.transaction() as connection:
+                taken = await inbox.take(connection, RUN_FINISHED, list(told))
+                news = {told[seq][0].id: told[seq] for seq in taken}
+                await _insert(connection, [accepted(item) for item, _ in news.values()])
+                locked = await runs.lock(connection, list(news))
+                await close_where_due(connection, [run.learning(news[run.id][0]).ended(news[run.id][1]) for run in locked.values()])
+
+        await retrying(project)
+        await self._tell({news.id for news, _ in told.values()})
+
+    async def cases_scored(self, heard: Sequence[Received]) -> None:
+        """Results came. Raises Unavailable, so that they are delivered again, while the runner can't be asked what must be."""
+        for batch in _batches(heard):
+            accepted_runs = await self._unknown_runs(batch)
+            arrived = [(event.seq, await self._rows(event.message)) for event in batch]
+            run_ids = {UUID(event.message.run_id) for event in batch}
+
+            async def project(arrived: list[Arrived] = arrived, new: list[Run] = accepted_runs, ids: set[UUID] = run_ids) -> None:
+                async with self._database.transaction() as connection:
+                    await _project(connection, arrived, new, ids)
+
+            await retrying(project)
+            await self._tell(run_ids)
+
+    async def _unknown_runs(self, heard: Sequence[Received]) -> list[Run]:
+        """Runs that are heard of for the first time; results say nothing about their run, so the runner is asked."""
+        workspaces = {UUID(event.message.run_id): UUID(event.message.workspace_id) for event in heard}
+        async with self._database.connection() as connection:
+            unknown = await runs.unknown(connection, list(workspaces))
+        asked = [await self._runner.read_run(workspaces[run_id], run_id) for run_id in sorted(unknown)]
+        return [accepted(news) for news in asked if news is not None]
+
+    async def _rows(self, event: convert.CasesScored) -> list[NewResult]:
+        """The rows of an event, none if its run was deleted meanwhile."""
+        ords = convert.long_ords(event)
+        texts = await self._runner.texts(UUID(event.workspace_id), UUID(event.run_id), ords) if ords else {}
+        return [] if texts is None else list(convert.results(event, texts))
+
+
+def _batches(heard: Sequence[Received]) -> Iterator[Sequence[Received]]:
+    """All short events at once, and each with long texts by itself, lest they fill the memory."""
+    long = [event for event in heard if convert.long_ords(event.message)]
+    short = [event for event in heard if event not in long] if long else heard
+    if short:
+        yield short
+    for event in long:
+        yield [event]
+
+
+async def _insert(connection: Connection, new: Iterable[Run]) -> None:
+    # In one order everywhere, so that two transactions never wait for each other.
+    for run in sorted(new, key=lambda run: run.id):
+        await runs.insert(connection, run)
+
+
+async def _project(connection: Connection, arrived: Sequence[Arrived], new: Sequence[Run], run_ids: Collection[UUID]) -> None:
+    taken = await inbox.take(connection, CASES_SCORED, [seq for seq, _ in arrived])
+    if not taken:
+        return
+    await _insert(connection, new)
+    locked = {run.id: run for run in (await runs.lock(connection, list(run_ids))).values() if not run.closed}
+    # One row per key: an event may tell of a case that another told of already.
+    rows = {row.key: row for seq, event_rows in arrived if seq in taken for row in event_rows if row.run_id in locked}
+    if not rows:
+        return
+    blocks = await results.insert(connection, list(rows.values()), list(locked.values()))
+    await results.count(connection, blocks)
+    added = {run_id: sum((block.tally for block in blocks if block.run_id == run_id), Tally()) for run_id in locked}
+    await close_where_due(connection, [run.with_results(added[run_id]) for run_id, run in locked.items()])
