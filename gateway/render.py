@@ -22,6 +22,19 @@ BODY_LIMIT = 10 * 1024 * 1024 + 65536
 """Bytes of a request's body: a 10 MB file and its multipart wrapping."""
 READ_LIMIT = 32 * 1024 * 1024
 """Bytes that are read of a request's body, if only to refuse it."""
+REPLIES = (
+    (400, 3, ""),
+    (403, 7, "upgrading the connection is not supported"),
+    (404, 5, "there is no such path, or not with this method"),
+    (413, 3, "the body is larger than 10 MB"),
+    (414, 3, ""),
+    (429, 8, ""),
+    (431, 3, "the headers are too large"),
+    (502, 14, "the service can't be reached right now"),
+    (503, 14, "the service can't be reached right now"),
+    (504, 4, "the service took too long to answer"),
+)
+"""What Envoy itself answers: HTTP status, gRPC code, message; without one Envoy's own, tidied in Lua."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +82,7 @@ def render(settings: Settings) -> str:
     limits = {"body_limit": BODY_LIMIT, "read_limit": READ_LIMIT}
     backends = _served(services, settings.backends)
     lua = _lua(limits) + shapes.tables(descriptor, services) + "".join((HERE / "lua" / name).read_text() for name in LUA)
-    return _template().render(settings=settings, services=services, backends=backends, lua=lua, **limits)
+    return _template().render(settings=settings, services=services, backends=backends, lua=lua, replies=REPLIES, **limits)
 
 
 def _lua(numbers: Mapping[str, int]) -> str:

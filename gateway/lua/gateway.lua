@@ -25,7 +25,7 @@ end
 
 -- Returns the route of the request, after its URL was put right; nil if there is none, or if it was refused.
 local function place(handle, headers)
-  local path, query = headers:get(":path"):match("^([^?]*)%??(.*)$")
+  local path, query = (headers:get(":path") or ""):match("^([^?]*)%??(.*)$")  -- CONNECT has none
   local route, clean = url.route(headers:get(":method"), path)
   if not route then return nil end  -- the transcoder answers 404
   local kept, fault = url.query(route, query)

@@ -29,6 +29,8 @@ class Call:
     rpc: str
     request: Any
     metadata: Mapping[str, str]
+    seconds: float | None
+    """Time that was left when it came; None: no deadline."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class Log:
     def take(self, rpc: str, request: Message, context: Context) -> None:
         """Remembers a call."""
         metadata = {str(key): str(value) for key, value in context.invocation_metadata() or ()}
-        self.calls.append(Call(rpc, request, metadata))
+        self.calls.append(Call(rpc, request, metadata, context.time_remaining()))
 
 
 def not_found() -> tuple[tuple[str, bytes], ...]:
@@ -135,7 +137,9 @@ class Files(files_pb2_grpc.FileServiceServicer):
 
     async def GetFile(self, request: files_pb2.GetFileRequest, context: Context) -> HttpBody:
         self.log.take("GetFile", request, context)
-        await context.send_initial_metadata((("content-disposition", 'attachment; filename="a.png"'), ("x-content-type-options", "nosniff")))
+        await context.send_initial_metadata(
+            (("content-disposition", 'attachment; filename="a.png"'), ("x-content-type-options", "nosniff"))
+        )
         return HttpBody(content_type="image/png", data=b"\x89PNG\x00\xff")
 
 
@@ -230,16 +234,16 @@ class Backend:
     async def _start(self, port: int) -> int:
         server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)])
         test_sets_pb2_grpc.add_TestSetServiceServicer_to_server(TestSets(self.log), server)
-        test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCases(self.log), server)
+        test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCases(self.log), server)  # type: ignore[abstract]
         files_pb2_grpc.add_FileServiceServicer_to_server(Files(self.log), server)
-        reports_pb2_grpc.add_ReportServiceServicer_to_server(Reports(self.log), server)
-        catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(Internal(self.log), server)
+        reports_pb2_grpc.add_ReportServiceServicer_to_server(Reports(self.log), server)  # type: ignore[abstract]
+        catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(Internal(self.log), server)  # type: ignore[abstract]
         checked = health.aio.HealthServicer()
         for name in ("catalog", "reporting", "runner"):
             await checked.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(checked, server)
         port = server.add_insecure_port(f"127.0.0.1:{port}")
-        runs_pb2_grpc.add_RunServiceServicer_to_server(Runs(self.log, str(port)), server)
+        runs_pb2_grpc.add_RunServiceServicer_to_server(Runs(self.log, str(port)), server)  # type: ignore[abstract]
         await server.start()
         self._servers[port] = server
         return port

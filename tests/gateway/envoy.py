@@ -65,9 +65,10 @@ class Gateway:
             connection.close()
 
     def send_raw(self, data: bytes) -> bytes:
-        """What comes back for these bytes until the gateway closes the connection, or is silent for a second."""
+        """What comes back for these bytes until the gateway closes the connection, or is silent for half a second."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=1) as raw:
             raw.sendall(data)
+            raw.settimeout(0.5)
             return b"".join(_until_silent(raw))
 
     def stat(self, name: str) -> int:
@@ -150,7 +151,11 @@ def validate(chosen: Settings, folder: Path) -> None:
     config = folder / "envoy.yaml"
     config.write_text(render(chosen))
     checked = subprocess.run(
-        [binaries.envoy(), "--mode", "validate", "-c", str(config), "-l", "warning"], capture_output=True, text=True, check=False, timeout=30
+        [binaries.envoy(), "--mode", "validate", "-c", str(config), "-l", "warning"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
     )
     assert checked.returncode == 0, checked.stderr[-2000:]
     assert "deprecated" not in checked.stderr.lower()

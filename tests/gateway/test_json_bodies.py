@@ -117,7 +117,7 @@ def test_null_means_absent(gateway: Gateway, seen: Log, field: str) -> None:
 
 
 @pytest.mark.parametrize(("body", "given"), [('{"keywords": null}', False), ('{"keywords": []}', True), ("{}", False)])
-def test_an_update_tells_an_empty_list_from_an_absent_one(gateway: Gateway, seen: Log, body: str, given: bool) -> None:
+def test_an_update_tells_an_empty_list_from_an_absent_one(gateway: Gateway, seen: Log, body: str, *, given: bool) -> None:
     gateway.send("PUT", f"{CASES}/c1", body)
     assert seen.last.request.HasField("keywords") is given
 
