@@ -139,7 +139,7 @@ def test_workers_are_added_and_taken_away_while_it_runs(own: Stack) -> None:
 
 
 def test_after_down_nothing_runs_and_the_next_up_goes_on_where_it_was(own: Stack) -> None:
-    created, _ = ask(own, "POST", "/v1/contexts", bearer(own), {"name": "kept"})
+    created, _ = ask(own, "POST", "/v1/connections", bearer(own), {"name": "kept", "kind": "builtin", "model": "echo"})
     env, before = own.env(), own.pids()
     assert own.down()
     assert not [pid for pid in before.values() if is_alive(pid)]
@@ -149,7 +149,7 @@ def test_after_down_nothing_runs_and_the_next_up_goes_on_where_it_was(own: Stack
     own.up()
     assert time.monotonic() - started < 10
     assert own.env() == env
-    names = [item["name"] for item in ask(own, "GET", "/v1/contexts", bearer(own))[1]["items"]]  # type: ignore[attr-defined]
+    names = [item["name"] for item in ask(own, "GET", "/v1/connections", bearer(own))[1]["items"]]  # type: ignore[attr-defined]
     assert created == 201
     assert "kept" in names
 
