@@ -27,6 +27,7 @@ from deploy.local.environment import Topology, inherited_environment, python_env
 from deploy.local.files import Folders, forget_socket_folder, read_json, socket_folder, write_json, write_text
 from deploy.local.migrate import migrate
 from deploy.local.postgres import SERVICES
+from deploy.local.processes import Found
 from deploy.local.programs import Program, script, script_path, supervisor_config
 from deploy.local.readiness import answers, serves
 from deploy.local.settings import Settings, parse_env_file
@@ -78,11 +79,11 @@ class Stack:
     def down(self) -> bool:
         """Stops everything in good order and keeps the data. Returns whether anything ran."""
         if not self.folders.root.is_dir():
-            return False
+            # Somebody removed it; what was started in it may still run.
+            return bool(self._end_leftovers())
         with self._locked():
             ran = self._stop_supervised()
-            data = postgres.data_folder(self.folders.root / "postgres")
-            left = processes.end_all(self.folders.root, data)
+            left = self._end_leftovers()
             forget_socket_folder(self.folders, read_json(self.folders.state).get("sockets"))
             return ran or bool(left)
 
@@ -142,7 +143,7 @@ class Stack:
     def _prepare(self) -> tuple[Topology, list[Program]]:
         folders, remembered = self.folders, read_json(self.folders.state)
         running = self._supervisor().is_running()
-        if not running and (left := processes.end_all(folders.root, postgres.data_folder(folders.root / "postgres"))):
+        if not running and (left := self._end_leftovers()):
             self.say(f"Ended {len(left)} processes that an earlier start left behind.")
         ports = plan.choose_ports(self.settings, remembered.get("ports", {}), running=running)
         for name, port in self.settings.ports.items():
@@ -230,6 +231,9 @@ class Stack:
         supervisor.shut_down()
         self._reap()
         return True
+
+    def _end_leftovers(self) -> list[Found]:
+        return processes.end_all(self.folders.root, postgres.data_folder(self.folders.root / "postgres"))
 
     def _reap(self) -> None:
         """Asks after a supervisor of ours that has ended, so that no zombie of it stays as long as we live."""

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -167,6 +168,13 @@ def test_down_ends_a_process_that_is_stopped_by_a_signal(own: Stack) -> None:
     assert own.down()
     assert processes.find(own.folders.root, own.folders.root / "postgres") == []
     own.up()
+
+
+def test_down_finds_what_runs_of_a_stack_whose_folder_was_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    program = subprocess.Popen(["sleep", "1000"], env={"ASSAY_STACK": str(folder), "ASSAY_PROCESS": "runner-1"})
+    assert Stack(folder).down()
+    assert program.wait(5) == -signal.SIGTERM
 
 
 def test_two_stacks_do_not_meet(own: Stack, tmp_path: Path) -> None:
