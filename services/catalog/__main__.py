@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import grpc
 
 from assay.catalog.internal.v1 import catalog_pb2_grpc
-from assay.catalog.v1 import connections_pb2_grpc, contexts_pb2_grpc, test_cases_pb2_grpc, test_sets_pb2_grpc
+from assay.catalog.v1 import connections_pb2_grpc, contexts_pb2_grpc, files_pb2_grpc, test_cases_pb2_grpc, test_sets_pb2_grpc
 from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
@@ -18,12 +18,16 @@ from services.catalog.consumer import hearing
 from services.catalog.operations.connections import Connections
 from services.catalog.operations.contexts import Contexts
 from services.catalog.operations.credentials import Credentials
+from services.catalog.operations.files import Files
+from services.catalog.operations.retention import Retention
 from services.catalog.operations.targets import Targets
 from services.catalog.operations.test_cases import TestCases
 from services.catalog.operations.test_sets import TestSets
+from services.catalog.pruning import prune_for_ever
 from services.catalog.secrets_box import KeyRing, read_keys
 from services.catalog.servicers.connections import ConnectionServicer
 from services.catalog.servicers.contexts import ContextServicer
+from services.catalog.servicers.files import FileServicer
 from services.catalog.servicers.internal import CatalogInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
@@ -87,6 +91,8 @@ class Rooms:
         contexts_pb2_grpc.add_ContextServiceServicer_to_server(ContextServicer(Contexts(self.database, now)), grpc_server)
         test_sets_pb2_grpc.add_TestSetServiceServicer_to_server(TestSetServicer(self.test_sets), grpc_server)
         test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCaseServicer(TestCases(self.database, now)), grpc_server)
+        files = FileServicer(Files(self.database, now), self.public_url)
+        files_pb2_grpc.add_FileServiceServicer_to_server(files, grpc_server)
         internal = CatalogInternalServicer(self.credentials, Targets(self.database, self.keys))
         catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(internal, grpc_server)
         outbox_pb2_grpc.add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, self.database), grpc_server)
@@ -124,7 +130,7 @@ async def main(settings: Config) -> None:
             boundary(settings, rooms.credentials),
             rooms.register,
             ready=lambda: until_migrated(database, SCHEMA),
-            tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished])),
+            tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished]), lambda: prune_for_ever(Retention(database))),
             close=closing(database, broker, runner, reporting),
             metrics_listen=settings.metrics_listen,
         )

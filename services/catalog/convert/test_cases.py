@@ -6,6 +6,7 @@ from google.protobuf.struct_pb2 import ListValue
 
 from assay.catalog.v1 import test_cases_pb2 as pb
 from services.catalog.convert import fields
+from services.catalog.csv_import import Imported
 from services.catalog.entities.queries import CASE_SORTS, CaseQuery, case_filter, sort_of
 from services.catalog.entities.test_cases import Content, TestCase
 from shared.errors import Invalid
@@ -69,6 +70,17 @@ def message(case: TestCase) -> pb.TestCase:
         created_at=fields.timestamp(case.created_at),
         updated_at=fields.timestamp(case.updated_at),
     )
+
+
+def upload_key(request: pb.UploadCsvRequest, content: bytes) -> bytes:
+    """What tells one upload from another: the set, and the file rather than the multipart around it."""
+    return f"{request.test_set_id}\0".encode() + content
+
+
+def imported(found: Imported) -> pb.UploadCsvResponse:
+    """What became of the rows."""
+    errors = [pb.UploadCsvResponse.RowError(row=fault.row, column=fault.column, message=fault.message) for fault in found.faults]
+    return pb.UploadCsvResponse(created_count=len(found.contents), error_count=found.error_count, errors=errors)
 
 
 def page(found: Page[TestCase]) -> pb.ListTestCasesResponse:

@@ -1,10 +1,13 @@
 """Making, changing, listing and removing the cases of a set; each change is a revision of the set."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from services.catalog import csv_import
+from services.catalog.csv_import import Imported
 from services.catalog.entities.queries import CaseQuery
 from services.catalog.entities.test_cases import Content, TestCase
 from services.catalog.operations.creation import Answer, Clock, Creation
@@ -31,16 +34,18 @@ class TestCases:
 
         return await creation.once(self.database, make)
 
-    async def create_many(
-        self, workspace: UUID, set_id: UUID, said: Sequence[Content], creation: Creation[Sequence[TestCase], Answer]
-    ) -> Answer:
-        """Adds checked cases as one revision, created in this order. Raises NotFound for the set."""
+    async def create_from_csv(self, workspace: UUID, set_id: UUID, data: bytes, creation: Creation[Imported, Answer]) -> Answer:
+        """Adds the good rows of a file as one revision, created in their order. Raises NotFound for the set, Invalid for the file."""
+        async with self.database.connection() as sql:
+            await test_sets.get(sql, workspace, set_id)
+        # In a thread, so that calls beside it go on while 10 MB are read.
+        imported = await asyncio.to_thread(csv_import.read, data)
 
-        async def make(sql: Sql) -> Sequence[TestCase]:
-            revision = await test_sets.next_revision(sql, workspace, set_id, len(said))
-            made = self._made(workspace, set_id, said)
-            await store.insert(sql, made, revision)
-            return made
+        async def make(sql: Sql) -> Imported:
+            if imported.contents:
+                revision = await test_sets.next_revision(sql, workspace, set_id, len(imported.contents))
+                await store.insert(sql, self._made(workspace, set_id, imported.contents), revision)
+            return imported
 
         return await creation.once(self.database, make)
 

@@ -13,6 +13,8 @@ from shared.interceptors import Context
 Made = TypeVar("Made")
 
 
-def creation(context: Context, request: Message, answer: type[Answer], pack: Callable[[Made], Answer]) -> Creation[Made, Answer]:
-    """A create as this call asks for it. Raises Invalid for a key that is too long."""
-    return Creation(key_of(tuple(context.invocation_metadata() or ()), workspace(), request), answer, pack)
+def creation(
+    context: Context, request: Message, answer: type[Answer], pack: Callable[[Made], Answer], content: bytes | None = None
+) -> Creation[Made, Answer]:
+    """A create as this call asks for it; of an upload its `content` tells one body from another. Raises Invalid for a key that is too long."""
+    return Creation(key_of(tuple(context.invocation_metadata() or ()), workspace(), request, content), answer, pack)

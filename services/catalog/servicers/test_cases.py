@@ -1,9 +1,11 @@
 """assay.catalog.v1.TestCaseService."""
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.empty_pb2 import Empty
 
 from assay.catalog.v1 import test_cases_pb2 as pb, test_cases_pb2_grpc
-from services.catalog.convert import test_cases as convert
+from services.catalog import csv_import
+from services.catalog.convert import files, test_cases as convert
 from services.catalog.operations.test_cases import TestCases
 from services.catalog.servicers.answering import creation
 from services.catalog.store import test_cases as store, test_sets
@@ -39,3 +41,13 @@ class TestCaseServicer(test_cases_pb2_grpc.TestCaseServiceServicer):
         await self._test_cases.delete(workspace(), set_id, case_id)
         await answer_with(context, 204)
         return Empty()
+
+    async def UploadCsv(self, request: pb.UploadCsvRequest, context: Context) -> pb.UploadCsvResponse:
+        set_id = parse_id(request.test_set_id, test_sets.KIND)
+        content = files.upload(request.file).content
+        answering = creation(context, request, pb.UploadCsvResponse, convert.imported, convert.upload_key(request, content))
+        return await self._test_cases.create_from_csv(workspace(), set_id, content, answering)
+
+    async def GetCsvTemplate(self, request: pb.GetCsvTemplateRequest, context: Context) -> HttpBody:  # noqa: ARG002
+        await context.send_initial_metadata(files.download("test-cases.csv"))
+        return HttpBody(content_type="text/csv", data=csv_import.template())
