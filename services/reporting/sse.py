@@ -47,7 +47,7 @@ def progress(run: Run) -> bytes:
 def _data(event: RunEvent, run: Run) -> dict[str, Any]:
     if event.kind != SCORED:
         return messages.run_json(run.as_accepted() if event.kind == STARTED else run)
-    data: dict[str, Any] = {"test_case_id": event.test_case_id, "repeat": event.repeat, "status": event.status}
+    data: dict[str, Any] = {"test_case_id": str(event.test_case_id), "repeat": event.repeat, "status": event.status}
     if event.score is not None:
         data["score"] = event.score
     return data
