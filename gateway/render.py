@@ -26,6 +26,7 @@ REPLIES = (
     (400, 3, ""),
     (403, 7, "upgrading the connection is not supported"),
     (404, 5, "there is no such path, or not with this method"),
+    (408, 4, "the request took too long to arrive"),
     (413, 3, "the body is larger than 10 MB"),
     (414, 3, ""),
     (429, 8, ""),
@@ -65,6 +66,8 @@ class Settings:
     """Service name -> its endpoints, all IP addresses or all names."""
     descriptor: Path
     """FileDescriptorSet of all protos."""
+    descriptor_in_envoy: str = ""
+    """Where Envoy finds that file, if not where the renderer does."""
     allowed_origins: Sequence[str] = ()
     """Origins whose pages may call the API; none: no CORS headers at all."""
     max_connections: int = 20_000
@@ -123,6 +126,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--admin", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--backend", type=_backend, action="append", required=True, metavar="NAME=HOST:PORT,…")
     parser.add_argument("--descriptor", type=Path, required=True)
+    parser.add_argument("--descriptor-in-envoy", default="", metavar="PATH")
     parser.add_argument("--allowed-origin", action="append", default=[], metavar="ORIGIN")
     parser.add_argument("--max-connections", type=int, default=Settings.max_connections)
     parser.add_argument("--max-heap-bytes", type=int, default=Settings.max_heap_bytes)
@@ -133,6 +137,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
         admin=given.admin,
         backends=dict(given.backend),
         descriptor=given.descriptor,
+        descriptor_in_envoy=given.descriptor_in_envoy,
         allowed_origins=given.allowed_origin,
         max_connections=given.max_connections,
         max_heap_bytes=given.max_heap_bytes,

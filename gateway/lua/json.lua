@@ -121,7 +121,7 @@ local function enter(reader, depth)
 end
 
 local function member_of(reader, field, key, depth, from, to)
-  if depth == 1 and reader.bound[key] then
+  if (depth == 1 and reader.bound[key]) or (key == "" and field and field.shape) then
     reader.hidden[#reader.hidden + 1] = { from, to }
     return nil
   end
@@ -206,10 +206,11 @@ function read_value(reader, at, field, depth, whole)
   return read_word(reader, at, field, whole)
 end
 
+-- The text with those keys made unknown ones: what the path fills, and "", at which the transcoder gives up.
 local function without(text, hidden)
   local parts, from = {}, 1
   for _, range in ipairs(hidden) do
-    parts[#parts + 1] = sub(text, from, range[1] - 1) .. ("~"):rep(range[2] - range[1] + 1)
+    parts[#parts + 1] = sub(text, from, range[1] - 1) .. ("~"):rep(math.max(1, range[2] - range[1] + 1))
     from = range[2] + 1
   end
   return table.concat(parts) .. sub(text, from)

@@ -1,11 +1,13 @@
 """What a JSON body may hold: everything else is 400, in one sentence that names the field."""
 
 import json
+import random
+from typing import Any
 
 import pytest
 
 from tests.gateway.backend import Log
-from tests.gateway.envoy import Gateway
+from tests.gateway.envoy import JSON, Gateway, exchange
 
 SETS = "/v1/evaluation/test-sets"
 CASES = f"{SETS}/s1/cases"
@@ -101,6 +103,7 @@ def test_a_wrong_body_is_refused_in_one_sentence_that_names_the_field(
         ('{"name": "a", "name": "b"}', "b"),
         ('{"name": "a\\u0000b"}', "a\0b"),  # the services refuse it, with the field's path in the details
         ('{"name": null, "context_id": null, "mode": null, "description": null}', ""),
+        ('{"": 1, "name": "x"}', "x"),
         ("{}", ""),
         ("", ""),
     ],
@@ -171,3 +174,42 @@ def test_a_body_is_read_as_json_whatever_its_type(gateway: Gateway, seen: Log, c
 def test_a_body_means_nothing_where_none_is_documented(gateway: Gateway, seen: Log, verb: str) -> None:
     assert gateway.send(verb, f"{SETS}/s1", '{"test_set_id": "other"').status < 300
     assert seen.last.request.test_set_id == "s1"
+
+
+MUTATED = (
+    '{"name": "a\\u00e9\\n\\"x", "u": [1, 2.5, -3e+4, true, false, null, {"k": "v"}, []]}',
+    '{"a":{"b":[{},[[]],"\\ud83d\\ude00"]},"name":"x"}',
+    '{"u": -0.0e-0, "v": "\\/\\b\\f\\r\\t\\\\"}',
+)
+LETTERS = "{}[]\",:\\ \n\t0129eE+-.truefalsnuabd/\0\x1f\x7fé😀'NI"
+
+
+def _mutated(chance: random.Random) -> str:
+    letters = list(chance.choice(MUTATED))
+    for _ in range(chance.randint(1, 3)):
+        at = chance.randrange(len(letters))
+        letters[at : at + chance.randint(0, 1)] = chance.choice(["", *LETTERS])
+    return "".join(letters)
+
+
+def _is_an_object(text: str) -> bool:
+    def refuse(constant: str) -> Any:
+        raise ValueError(constant)
+
+    try:
+        parsed = json.loads(text, parse_constant=refuse)
+        json.dumps(parsed, ensure_ascii=False).encode()  # fails for a lone surrogate
+    except ValueError:
+        return False
+    return isinstance(parsed, dict)
+
+
+def test_what_python_reads_strictly_is_what_passes(gateway: Gateway) -> None:
+    chance = random.Random(7)  # noqa: S311 no secret
+    connection = gateway.connect()
+    for text in (_mutated(chance) for _ in range(800)):
+        answer = exchange(connection, "POST", SETS, text, JSON)
+        assert answer.status in (201, 400), text
+        if b"name: " not in answer.body and b"mode: " not in answer.body:
+            assert (answer.status == 201) is _is_an_object(text), (text, answer.body)
+    connection.close()

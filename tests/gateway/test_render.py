@@ -46,6 +46,10 @@ def test_a_backend_without_public_services_gets_no_cluster() -> None:
     assert sorted(_clusters(backends=backends)) == sorted(SERVICES)
 
 
+def test_envoy_may_find_the_descriptor_set_elsewhere() -> None:
+    assert 'proto_descriptor: "/etc/envoy/assay.pb"' in render(settings(1, descriptor_in_envoy="/etc/envoy/assay.pb"))
+
+
 def test_a_missing_backend_is_named() -> None:
     with pytest.raises(ValueError, match="no backend was given for reporting, runner"):
         render(settings(1, backends={"catalog": loopback(1)}))
