@@ -5,6 +5,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -71,16 +72,21 @@ def initialise(cluster: Cluster) -> None:
     cluster.data.mkdir(parents=True, mode=0o700)
     _give_to_nobody(cluster.data)
     command = [*binaries.unprivileged(), binaries.postgres("initdb"), "--pgdata", str(cluster.data), "--username", OWNER]
-    # The password reaches initdb through a pipe: no file, no argument list.
-    options = ["--pwfile", "/dev/stdin", "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
-    _run([*command, *options], stdin=cluster.password + "\n", env=dict(os.environ))
+    options = ["--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"]
+    # A file, not a pipe: another account may read the pipe that it was given, but not open it again by name.
+    with tempfile.NamedTemporaryFile("w") as password:
+        password.write(cluster.password + "\n")
+        password.flush()
+        _give_to_nobody(Path(password.name))
+        _run([*command, *options, "--pwfile", password.name], stdin="", env=dict(os.environ))
 
 
-def _give_to_nobody(folder: Path) -> None:
+def _give_to_nobody(path: Path) -> None:
+    """Hands a file or folder to the account that Postgres must run as, where that is not our own."""
     prefix = binaries.unprivileged()
     if prefix and prefix[0] == "setpriv":
         account = pwd.getpwnam("nobody")
-        os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(path, account.pw_uid, account.pw_gid)
 
 
 def command(cluster: Cluster, settings: Mapping[str, str] = SETTINGS) -> list[str]:
