@@ -1,12 +1,14 @@
 """Input hygiene, in one place: what Postgres refuses or breaks clients never gets past here."""
 
 import math
+import re
 from collections.abc import Iterator
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 MAX_DEPTH = 32
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def faults(message: Message, path: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
@@ -47,5 +49,5 @@ def _text_faults(text: str, where: str) -> Iterator[tuple[str, str]]:
 
 def cleaned(text: str) -> tuple[str, bool]:
     """What a target answered, fit for storage: U+0000 and lone surrogates become U+FFFD; and whether any did."""
-    clean = text.encode("utf-8", "surrogatepass").decode("utf-8", "replace").replace("\0", "\ufffd")
+    clean = UNSTORABLE.sub("\ufffd", text)
     return clean, clean != text

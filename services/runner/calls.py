@@ -4,14 +4,14 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
 import grpc
 
 from services.runner.clients import Access, Catalog
-from services.runner.entities import ClaimedCase, Executed, Run, Turn
+from services.runner.entities import BUILTIN, ClaimedCase, Executed, Run, Turn
 from services.runner.governor import Governor
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
@@ -72,13 +72,16 @@ class Caller:
         target = run.target
         self._limits[target.connection_id] = target.max_concurrency
         connection = (target.connection_id, target.max_concurrency)
-        tally = _Tally()
         try:
             call = await self._prepare(run, case, history)
-            async with self._governor.slot((run.id, run.slots), connection, target.requests_per_minute):
-                reply = await self._tried(call, run, tally)
+        except Refused as no:
+            return Executed(case, error=str(no))
+        tally = _Tally()
+        try:
+            async with self._governor.slot((run.id, run.slots), connection, target.requests_per_minute) as begin:
+                reply = await self._tried(call, run, tally, begin)
         except (Refused, Failed) as fault:
-            return Executed(case, None, str(fault), tally.milliseconds, tally.attempts)
+            return Executed(case, None, _shown(str(fault), call.api_key), tally.milliseconds, tally.attempts)
         text, replaced = hygiene.cleaned(reply.text)
         warnings = reply.warnings
         if replaced:
@@ -107,17 +110,19 @@ class Caller:
             file_mime_type=case.file_mime_type,
         )
 
-    async def _tried(self, call: Call, run: Run, tally: _Tally) -> Reply:
-        """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try."""
+    async def _tried(self, call: Call, run: Run, tally: _Tally, begin: Callable[[], Awaitable[None]]) -> Reply:
+        """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try. `begin` lets each call begin."""
         gives_up = time.monotonic() + PATIENCE_SECONDS
         throttled = 0
         while True:
+            await begin()
             began = time.monotonic()
             try:
                 reply = await self._ask(run, call)
             except Throttled as wait:
                 throttled += 1
-                pause = wait.seconds if wait.seconds is not None else _back_off(throttled)
+                # A target that says 0 would be asked as fast as it answers.
+                pause = _back_off(throttled) if wait.seconds is None else max(wait.seconds, BACK_OFF_SECONDS)
                 if time.monotonic() + pause > gives_up:
                     tally.attempts += 1
                     raise Failed("the target kept answering 429 (too many requests)") from None
@@ -136,11 +141,17 @@ class Caller:
 
     async def _ask(self, run: Run, call: Call) -> Reply:
         kind = run.target.kind
-        if kind == "builtin":
-            return await self._builtin.ask(call)
-        if kind not in self._targets:
+        target: Target | None = self._builtin if kind == BUILTIN else self._targets.get(kind)
+        if target is None:
             raise Refused(f"connections of kind {kind} can't be called by this version")
-        return await self._targets[kind].ask(call)
+        try:
+            return await target.ask(call)
+        except (Refused, Failed):
+            raise
+        except Exception as fault:
+            # One case's oddity has its place in the results; raised, it would send the whole ticket round for ever.
+            log.exception("a call failed in a way that is not foreseen")
+            raise Failed(f"the call failed: {type(fault).__name__}") from fault
 
     async def _read_access(self, run: Run) -> Access:
         connection_id = run.target.connection_id
@@ -167,4 +178,10 @@ def _since(began: float) -> int:
 
 def _back_off(tries: int) -> float:
     """Seconds, doubling, with jitter so that callers that failed together don't return together."""
-    return min(LONGEST_PAUSE, BACK_OFF_SECONDS * 2.0 ** (tries - 1)) * random.uniform(0.5, 1.5)  # noqa: S311 spreads load
+    return min(LONGEST_PAUSE, BACK_OFF_SECONDS * 2.0 ** min(tries - 1, 10)) * random.uniform(0.5, 1.5)  # noqa: S311 spreads load
+
+
+def _shown(error: str, secret: str) -> str:
+    """An error fit for storage: a target's words are in it, and may repeat the key that they were sent."""
+    text, _ = hygiene.cleaned(error)
+    return text.replace(secret, "•••") if secret else text

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -80,8 +81,17 @@ def _target(found: catalog_pb2.Target) -> Target:
         base_url=found.base_url,
         model=found.model,
         statement=found.statement,
-        parameters=json_format.MessageToDict(found.parameters) if found.HasField("parameters") else {},
+        parameters=_whole(json_format.MessageToDict(found.parameters)),
         max_concurrency=found.max_concurrency,
         requests_per_minute=found.requests_per_minute,
         timeout_ms=found.timeout_ms,
     )
+
+
+def _whole(value: Any) -> Any:
+    """JSON with whole numbers spelled whole: a Struct holds doubles, and endpoints refuse `"max_tokens": 100.0`."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
+from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
@@ -57,12 +58,25 @@ class Order:
         return Range(self.ticket.first_ord, self.ticket.last_ord)
 
 
+def _order(message: Msg) -> Order | None:
+    """None for what is no ticket: refused for good, since it would come again for ever."""
+    try:
+        order = Order(message, events_pb2.Ticket.FromString(message.data))
+        return order if order.run_id and UUID(order.ticket.connection_id) else None
+    except (DecodeError, ValueError):
+        log.error("a message of the work queue is no ticket")  # noqa: TRY400 its traceback says no more
+        return None
+
+
 @dataclass(eq=False)
 class Held:
-    """What a worker holds while it executes orders of one run: leases to renew, and the task to end when they are lost."""
+    """What a worker holds while it executes orders of one run: leases to renew, the ords whose effect is being written, and
+    the task to end when the leases are lost.
+    """
 
     orders: Sequence[Order]
     leases: dict[int, Lease] = field(default_factory=dict)
+    writing: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
 
 
@@ -108,8 +122,10 @@ class Worker:
         messages = await puller.fetch(min(room, BUILTIN_BATCH), FETCH_SECONDS)
         together: dict[UUID, list[Order]] = {}
         for message in messages:
-            order = Order(message, events_pb2.Ticket.FromString(message.data))
-            if order.ticket.at_once:
+            order = _order(message)
+            if order is None:
+                await message.term()
+            elif order.ticket.at_once:
                 together.setdefault(order.run_id, []).append(order)
             else:
                 self._begin(order.run_id, [order])
@@ -207,9 +223,14 @@ class Worker:
 
     async def _record(self, run: Run, executed: Sequence[Executed], held: Held) -> bool:
         """Whether every effect took place; one that didn't belongs to another claim by now."""
-        written = await self._written(run, executed)
-        for each in executed:
-            held.leases.pop(each.case.ord, None)
+        ords = {each.case.ord for each in executed}
+        held.writing |= ords
+        try:
+            written = await self._written(run, executed)
+        finally:
+            held.writing -= ords
+        for ord_ in ords:
+            held.leases.pop(ord_, None)
         return len(written) == len(executed)
 
     async def _written(self, run: Run, executed: Sequence[Executed]) -> set[int]:
@@ -239,15 +260,18 @@ class Worker:
             except Exception as fault:  # noqa: BLE001 tried again; the fence guards what comes of it
                 log.warning("leases were not renewed", extra={"fault": repr(fault)})
                 continue
-            self._drop_lost(kept)
+            self._drop({lease for lease in leases if lease[:2] not in kept})
 
-    def _drop_lost(self, kept: set[tuple[UUID, int]]) -> None:
+    def _drop(self, lost: set[Lease]) -> None:
+        """Forgets lost leases. Those claimed since the renewal began are not among them, and one whose effect is being
+        written only looks lost, because it was executed.
+        """
         for held in list(self._held):
-            lost = [ord_ for ord_, lease in held.leases.items() if lease[:2] not in kept]
-            for ord_ in lost:
+            gone = [ord_ for ord_, lease in held.leases.items() if lease in lost and ord_ not in held.writing]
+            for ord_ in gone:
                 observe.LEASES_EXPIRED.inc()
                 held.leases.pop(ord_, None)
-            if lost and not held.leases and held.task is not None:
+            if gone and not held.leases and held.task is not None:
                 held.task.cancel()
 
     async def _hear_cancelled(self) -> None:

@@ -8,10 +8,11 @@ lease stops calling before that.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from services.runner.store import instances
@@ -19,6 +20,7 @@ from services.runner.store.instances import Members
 from shared.ids import new_id
 from shared.postgres import Database
 
+LOOK_SECONDS = 0.2
 MARGIN = 0.8  # of the lease: after this without a renewal no call begins
 SECONDS_PER_MINUTE = 60.0
 
@@ -87,7 +89,7 @@ class Gate:
             except asyncio.CancelledError:
                 if turn.done() and not turn.cancelled():
                     self.used -= 1
-                else:
+                elif turn in self._waiting:  # a slot that came free meanwhile passed it over
                     self._waiting.remove(turn)
                 self.admit()
                 raise
@@ -124,24 +126,28 @@ class Governor:
         return 2 * self._allowed(limit) - gate.wanted
 
     @asynccontextmanager
-    async def slot(self, run: tuple[UUID, int], connection: tuple[UUID, int], per_minute: int = 0) -> AsyncIterator[None]:
+    async def slot(
+        self, run: tuple[UUID, int], connection: tuple[UUID, int], per_minute: int = 0
+    ) -> AsyncIterator[Callable[[], Awaitable[None]]]:
         """Waits for a slot of the run, then for one of the connection, each given as (id, limit of the cluster); holds both.
 
-        Always in this order, so that no two callers wait for each other.
+        Always in this order, so that no two callers wait for each other. Yields what is to be awaited before each call.
         """
-        gate = self._gate(connection[0], connection[1])
-        async with self._gate(run[0], run[1]).slot(), gate.slot():
-            await self._pace(gate, per_minute)
-            yield
+        async with self._gate(run[0], run[1]).slot():
+            # Looked up only now: one that stayed idle while we waited was dropped, and others would count on another.
+            gate = self._gate(connection[0], connection[1])
+            async with gate.slot():
+                yield partial(self._begin, gate, per_minute)
 
-    async def _pace(self, gate: Gate, per_minute: int) -> None:
-        """Spaces calls evenly, so that a limit per minute holds in every minute."""
-        if not per_minute or not self._share.count:
-            return
-        now = asyncio.get_running_loop().time()
-        begins = max(now, gate.next_call)
-        gate.next_call = begins + SECONDS_PER_MINUTE * self._share.count / per_minute
-        await asyncio.sleep(begins - now)
+    async def _begin(self, gate: Gate, per_minute: int) -> None:
+        """Spaces calls evenly, so that a limit per minute holds in every minute; none begins without a live lease."""
+        if per_minute:
+            now = asyncio.get_running_loop().time()
+            begins = max(now, gate.next_call)
+            gate.next_call = begins + SECONDS_PER_MINUTE * max(1, self._share.count) / per_minute
+            await asyncio.sleep(begins - now)
+        while not self._live:  # noqa: ASYNC110 the next renewal ends it
+            await asyncio.sleep(LOOK_SECONDS)
 
     def _gate(self, key: Hashable, limit: int) -> Gate:
         gate = self._gates.get(key)
@@ -150,10 +156,12 @@ class Governor:
         gate.limit = limit
         return gate
 
+    @property
+    def _live(self) -> bool:
+        return self._share.count > 0 and asyncio.get_running_loop().time() <= self._good_until
+
     def _allowed(self, limit: int) -> int:
-        if asyncio.get_running_loop().time() > self._good_until:
-            return 0
-        return self._share.of(limit)
+        return self._share.of(limit) if self._live else 0
 
     async def run(self) -> None:
         """Keeps the lease until cancelled, then leaves."""
@@ -174,15 +182,15 @@ class Governor:
         try:
             async with self._database.transaction() as connection:
                 members = await instances.beat(connection, self.id, self._name, self._lease)
-                share = share_of(members, self.id)
+                # Before the commit: no call may be let in by the larger share that others no longer count on.
+                self._share = share_of(members, self.id)
                 # Settled: what is in flight fits the shares, so a newcomer may begin.
-                counted = Share(share.place, len(members.instances))
+                counted = Share(self._share.place, len(members.instances))
                 if all(gate.used <= counted.of(gate.limit) for gate in self._gates.values()):
                     await instances.settle(connection, self.id, members.now)
         except Exception as fault:  # noqa: BLE001 tried again; calls stop when the lease nears its end
             log.warning("could not renew the lease", extra={"fault": repr(fault)})
             return
-        self._share = share
         self._good_until = began + self._lease.total_seconds() * MARGIN
         for key, gate in list(self._gates.items()):
             gate.admit()

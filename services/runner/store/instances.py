@@ -26,9 +26,11 @@ class Members:
 
 async def beat(connection: Connection, instance: UUID, name: str, lease: timedelta) -> Members:
     """Joins, or extends the lease of, this process; returns all that live, and removes those that don't."""
+    # One after the other: two that join at the same moment would not see each other, and both take the whole limit.
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtext('assay.instances'))")
     await connection.execute(
         """
-        INSERT INTO instances (id, name, lease_until) VALUES ($1, $2, now() + $3::interval)
+        INSERT INTO instances (id, name, joined_at, lease_until) VALUES ($1, $2, clock_timestamp(), now() + $3::interval)
         ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
         """,
         instance,

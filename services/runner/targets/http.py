@@ -4,7 +4,7 @@ import aiohttp
 import orjson
 
 from services.runner.targets import Call, Refused, Reply
-from services.runner.targets.openai import SHOWN, check_status, post
+from services.runner.targets.openai import SHOWN, check_status, parsed, post
 
 
 class Http:
@@ -31,8 +31,8 @@ class Http:
         status, content, retry_after = await post(self._session, call.base_url, body, headers, call.timeout)
         check_status(status, content, retry_after)
         try:
-            text = orjson.loads(content)["output"]
-        except (orjson.JSONDecodeError, KeyError, TypeError):
+            text = parsed(content)["output"]
+        except (ValueError, KeyError, IndexError, TypeError):
             raise Refused(f"not an answer: {content[:SHOWN].decode('utf-8', 'replace')}") from None
         if not isinstance(text, str):
             raise Refused("the answer's output is no text")

@@ -1,6 +1,7 @@
 """OpenAI-compatible chat endpoints."""
 
 import contextlib
+import json
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -49,6 +50,8 @@ async def post(
             return response.status, content, response.headers.get("retry-after")
     except Forbidden as no:
         raise Refused(str(no)) from no
+    except ValueError as odd:  # aiohttp's InvalidURL too, and headers that can't be sent
+        raise Refused("the URL or the API key can't be used for a call") from odd
     except TimeoutError:
         raise Failed(f"no answer within {timeout:g} s") from None
     except aiohttp.ClientError as fault:
@@ -74,6 +77,20 @@ def check_status(status: int, body: bytes, retry_after: str | None) -> None:
         raise Failed(f"HTTP {status}")
     if not 200 <= status < 300:  # noqa: PLR2004 success
         raise Refused(f"HTTP {status}: {body[:SHOWN].decode('utf-8', 'replace')}")
+
+
+def parsed(body: bytes) -> Any:
+    """The JSON of an answer. Broken UTF-8 and lone surrogates are kept as surrogates, to be replaced and flagged like
+    U+0000: strict parsers refuse them, and the case would be lost. Raises ValueError.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return json.loads(body.decode("utf-8", "surrogateescape"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _seconds(retry_after: str | None) -> float | None:
@@ -111,9 +128,9 @@ def _content(call: Call) -> str | list[dict[str, Any]]:
 
 def _reply(body: bytes) -> Reply:
     try:
-        choice = orjson.loads(body)["choices"][0]
+        choice = parsed(body)["choices"][0]
         text = choice["message"]["content"]
-    except (orjson.JSONDecodeError, KeyError, IndexError, TypeError):
+    except (ValueError, KeyError, IndexError, TypeError):
         raise Refused(f"not a chat completion: {body[:SHOWN].decode('utf-8', 'replace')}") from None
     if not isinstance(text, str):
         raise Refused("the chat completion has no text")
