@@ -11,9 +11,6 @@ the owner, who sees all. Each call is a database of its own (about 0.1 s; the fi
 `.start()`, `.wipe()` (kill -9, remove the store, start).
 
 `nats_url` (module): `nats_server.url`.
-
-`stack` (session): the whole embedded stack with two runners, in a folder of its own; see deploy/local/stack.py. What a
-test stops it must start again.
 """
 
 import contextlib
@@ -29,8 +26,6 @@ import pytest
 
 from deploy.local import binaries, nats, ports, postgres as pg
 from deploy.local.migrate import migrate, migrations_of
-from deploy.local.settings import Settings
-from deploy.local.stack import Stack
 
 READY_WITHIN = 30.0
 
@@ -170,14 +165,3 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsProces
 def nats_url(nats_server: NatsProcess) -> str:
     """The address of the module's NATS."""
     return nats_server.url
-
-
-@pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The session's whole stack."""
-    it = Stack(tmp_path_factory.mktemp("stack"), Settings(runners=2))
-    try:
-        it.up()
-        yield it
-    finally:
-        it.down()
