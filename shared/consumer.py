@@ -6,11 +6,10 @@ The handler opens the transaction of the effect and calls `inbox.take` in it, so
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
@@ -19,7 +18,7 @@ from shared import inbox
 from shared.channels import Authenticated
 from shared.jetstream import OUTAGES, Broker, Puller
 from shared.outbox import SEQ_HEADER
-from shared.postgres import Database
+from shared.postgres import Connection, Database
 from shared.topics import Topic
 
 FETCH_SECONDS = 5.0
@@ -27,6 +26,7 @@ NAK_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 OVERDUE_SECONDS = 15.0
 SURELY_LOST_SECONDS = 600.0
+TRIM_SECONDS = 60.0
 READ_AT_ONCE = 200
 
 log = logging.getLogger(__name__)
@@ -133,7 +133,8 @@ async def _kept_alive(messages: Sequence[Msg], ack_wait: float) -> AsyncIterator
             await asyncio.sleep(ack_wait / 3)
             with contextlib.suppress(*OUTAGES):
                 for message in messages:
-                    await message.in_progress()
+                    if not message.is_acked:
+                        await message.in_progress()
 
     task = asyncio.create_task(extend())
     try:
@@ -145,9 +146,10 @@ async def _kept_alive(messages: Sequence[Msg], ack_wait: float) -> AsyncIterator
 class GapWatch:
     """Fetches from the producers' outboxes what NATS lost: behind what is fresh, and only what stays missing for 15 s."""
 
-    def __init__(self, ear: Ear, database: Database, outboxes: Mapping[str, Authenticated]) -> None:
-        self._ear, self._database, self._outboxes = ear, database, outboxes
+    def __init__(self, ear: Ear, database: Database, outboxes: Mapping[str, Authenticated], overdue_after: float = OVERDUE_SECONDS) -> None:
+        self._ear, self._database, self._outboxes, self._overdue_after = ear, database, outboxes, overdue_after
         self._seen: dict[tuple[str, int], float] = {}
+        self._trims: dict[str, float] = {}
 
     async def watch(self, hearings: Sequence[Hearing]) -> None:
         """Looks every 2 s until cancelled."""
@@ -166,6 +168,7 @@ class GapWatch:
         topic = hearing.topic
         async with self._database.connection() as connection:
             upto = await inbox.watermark(connection, topic)
+            await self._trim(connection, topic)
         stub = self._outboxes[topic.producer]
         request = outbox_pb2.HeadRequest(topic=topic.name, consumer=self._ear.service, watermark=upto)
         head = (await stub.Head(request, timeout=5)).head
@@ -174,21 +177,26 @@ class GapWatch:
             return
         async with self._database.connection() as connection:
             absent = await inbox.missing(connection, topic, head)
-            await inbox.trim(connection, topic)
         overdue = await self._overdue(topic, absent)
         if overdue:
             log.warning("fetching lost events", extra={"topic": topic.name, "events": len(overdue)})
             await self._fetch(hearing, overdue)
 
+    async def _trim(self, connection: Connection, topic: Topic) -> None:
+        now = asyncio.get_running_loop().time()
+        if now > self._trims.get(topic.name, 0.0):
+            self._trims[topic.name] = now + TRIM_SECONDS
+            await inbox.trim(connection, topic)
+
     async def _overdue(self, topic: Topic, absent: Sequence[int]) -> list[int]:
         now = asyncio.get_running_loop().time()
         self._forget(topic, absent)
         ages = {seq: now - self._seen.setdefault((topic.name, seq), now) for seq in absent}
-        if not any(age >= OVERDUE_SECONDS for age in ages.values()):
+        if not any(age >= self._overdue_after for age in ages.values()):
             return []
         # A slow judge is no gap: what NATS still holds for us will come.
         idle = await self._ear.broker.nothing_under_way(topic, self._ear.durable(topic))
-        limit = OVERDUE_SECONDS if idle else SURELY_LOST_SECONDS
+        limit = self._overdue_after if idle else SURELY_LOST_SECONDS
         return [seq for seq, age in ages.items() if age >= limit]
 
     def _forget(self, topic: Topic, absent: Sequence[int]) -> None:
@@ -197,18 +205,38 @@ class GapWatch:
             del self._seen[name, seq]
 
     async def _fetch(self, hearing: Hearing, seqs: Sequence[int]) -> None:
-        for start in range(0, len(seqs), READ_AT_ONCE):
-            part = seqs[start : start + READ_AT_ONCE]
+        for part in _spans(seqs):
             wanted = set(part)
             request = outbox_pb2.ReadOutboxRequest(topic=hearing.topic.name, from_seq=part[0], to_seq=part[-1])
             events = self._outboxes[hearing.topic.producer].ReadOutbox(request, timeout=30)
             await self._handle([event async for event in events if event.seq in wanted], hearing)
 
     async def _handle(self, events: Sequence[outbox_pb2.OutboxEvent], hearing: Hearing) -> None:
+        """In batches; if one fails one by one, so that here too a bad event holds up no other."""
         for start in range(0, len(events), hearing.batch):
             batch = events[start : start + hearing.batch]
-            await hearing.handle([Received(event.seq, _parsed(hearing.topic, event.payload)) for event in batch])
+            if await _fetched(batch, hearing) or len(batch) == 1:
+                continue
+            for event in batch:
+                await _fetched([event], hearing)
 
 
-def _parsed(topic: Topic, payload: bytes) -> Message:
-    return topic.message.FromString(payload)
+async def _fetched(events: Sequence[outbox_pb2.OutboxEvent], hearing: Hearing) -> bool:
+    try:
+        await hearing.handle([Received(event.seq, hearing.topic.message.FromString(event.payload)) for event in events])
+    except Exception:
+        log.exception("a fetched event was not handled", extra={"topic": hearing.topic.name, "events": len(events)})
+        return False
+    return True
+
+
+def _spans(seqs: Sequence[int]) -> Iterator[list[int]]:
+    """Ascending numbers in parts that each lie close together: what lies between them is read too."""
+    part: list[int] = []
+    for seq in seqs:
+        if part and seq - part[0] >= READ_AT_ONCE:
+            yield part
+            part = []
+        part.append(seq)
+    if part:
+        yield part

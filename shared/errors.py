@@ -9,9 +9,11 @@ from google.rpc import error_details_pb2, status_pb2
 from assay.common.v1.errors_pb2 import ErrorReason
 
 DOMAIN = "assay"
-# Over 8 KB the text of an abort fails at random and turns into 429: message and details together stay under this.
+# Bytes. Over 8 KB the text of an abort fails at random and turns into 429. A status carries its message twice: percent-encoded,
+# where a byte may take three, and in its details.
 MAX_MESSAGE = 1000
 MAX_DETAILS = 2000
+MAX_VALUE = 200
 MAX_FIELDS = 10
 
 
@@ -130,19 +132,24 @@ def to_status(error: DomainError) -> status_pb2.Status:
     info = error_details_pb2.ErrorInfo(
         reason=ErrorReason.Name(error.reason).removeprefix("ERROR_REASON_"),
         domain=DOMAIN,
-        metadata={key: value[:200] for key, value in error.metadata.items()},
+        metadata={key: cut(value, MAX_VALUE) for key, value in error.metadata.items()},
     )
     details = [_packed(info)]
     if error.fields:
         violations = [
-            error_details_pb2.BadRequest.FieldViolation(field=path[:200], description=fault[:200])
+            error_details_pb2.BadRequest.FieldViolation(field=cut(path, MAX_VALUE), description=cut(fault, MAX_VALUE))
             for path, fault in list(error.fields.items())[:MAX_FIELDS]
         ]
         bad = error_details_pb2.BadRequest(field_violations=violations)
         while bad.ByteSize() > MAX_DETAILS:
             del bad.field_violations[-1]
         details.append(_packed(bad))
-    return status_pb2.Status(code=error.code.value[0], message=error.message[:MAX_MESSAGE], details=details)
+    return status_pb2.Status(code=error.code.value[0], message=cut(error.message, MAX_MESSAGE), details=details)
+
+
+def cut(text: str, size: int) -> str:
+    """The beginning of a text that fits into so many bytes of UTF-8."""
+    return text.encode("utf-8", "replace")[:size].decode("utf-8", "ignore")
 
 
 def _packed(detail: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

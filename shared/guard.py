@@ -6,6 +6,7 @@ Targets are hostile and may be inside. `ASSAY_ALLOWED_NETWORKS` opens what a sel
 import ipaddress
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -15,6 +16,8 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# What the standard library takes for public: protocol assignments, 6to4 relays, documentation, site-local.
+NOT_PUBLIC = tuple(ipaddress.ip_network(text) for text in ("192.0.0.0/24", "192.88.99.0/24", "3fff::/20", "fec0::/10"))
 LOW_32_BITS = 0xFFFFFFFF
 
 
@@ -33,7 +36,7 @@ class Guard:
         address = _unwrapped(ipaddress.ip_address(text.partition("%")[0]))
         if any(address in network for network in self._allowed):
             return
-        if not address.is_global or address.is_multicast:
+        if not address.is_global or address.is_multicast or address.is_reserved or any(address in network for network in NOT_PUBLIC):
             raise Forbidden("this address may not be called")
 
 
@@ -69,8 +72,16 @@ class GuardedConnector(aiohttp.TCPConnector):
     """A connector whose every connection was checked; it carries its guard for literal addresses."""
 
     def __init__(self, guard: Guard, limit: int) -> None:
-        super().__init__(resolver=GuardedResolver(guard), limit=limit, ttl_dns_cache=30, force_close=False)
+        super().__init__(
+            resolver=GuardedResolver(guard), limit=limit, ttl_dns_cache=30, force_close=False, socket_factory=self._checked_socket
+        )
         self.guard = guard
+
+    def _checked_socket(self, info: tuple[Any, ...]) -> socket.socket:
+        """The last gate: whatever way an address took to get here, it is the one that is connected to."""
+        family, kind, protocol, _, address = info
+        self.guard.check(address[0])
+        return socket.socket(family, kind, protocol)
 
 
 def open_session(guard: Guard, limit: int = 0) -> aiohttp.ClientSession:
@@ -83,12 +94,17 @@ def check_url(session: aiohttp.ClientSession, url: str) -> None:
     connector = session.connector
     if not isinstance(connector, GuardedConnector):
         raise TypeError("this session has no guard")
-    parsed = URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise Forbidden("only http and https URLs may be called")
     try:
-        ipaddress.ip_address(parsed.host.partition("%")[0])
+        parsed = URL(url)
     except ValueError:
-        # 0x7f.1, 2130706433 and their like: names to us, but addresses to the resolver, which checks what they mean.
-        return
-    connector.guard.check(parsed.host)
+        raise Forbidden("this is no URL") from None
+    host = parsed.host
+    if parsed.scheme not in ("http", "https") or not host:
+        raise Forbidden("only http and https URLs may be called")
+    # aiohttp takes every host of digits and dots, and every one with a colon, for an address, and resolves the others:
+    # 0x7f.1 is a name to both of us, and its resolver's answer is checked.
+    if ":" in host or host.replace(".", "").isdigit():
+        try:
+            connector.guard.check(host)
+        except ValueError:
+            raise Forbidden("this address isn't in its usual form") from None

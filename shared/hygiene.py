@@ -8,6 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 MAX_DEPTH = 32
+JSON_VALUES = {"google.protobuf.Struct", "google.protobuf.Value", "google.protobuf.ListValue"}
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -17,7 +18,7 @@ def faults(message: Message, path: str = "", depth: int = 0) -> Iterator[tuple[s
         yield path, f"nested deeper than {MAX_DEPTH}"
         return
     for field, value in message.ListFields():
-        where = f"{path}.{field.json_name}" if path else field.json_name
+        where = _path(path, field)
         if field.type == FieldDescriptor.TYPE_BYTES:
             continue
         # UPB map fields iterate over keys; every map of ours (Struct.fields) has string keys and message values.
@@ -30,6 +31,13 @@ def faults(message: Message, path: str = "", depth: int = 0) -> Iterator[tuple[s
                 yield from _value_faults(field, item, f"{where}[{index}]", depth)
         else:
             yield from _value_faults(field, value, where, depth)
+
+
+def _path(path: str, field: FieldDescriptor) -> str:
+    # As the caller spelled it: JSON knows nothing of a Value's `stringValue`, or of a ListValue's `values`.
+    if path and field.full_name.rpartition(".")[0] in JSON_VALUES:
+        return path
+    return f"{path}.{field.json_name}" if path else field.json_name
 
 
 def _value_faults(field: FieldDescriptor, value: object, where: str, depth: int) -> Iterator[tuple[str, str]]:

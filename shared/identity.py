@@ -152,7 +152,7 @@ class Identifier:
         try:
             named = jwt.decode(token, options={"verify_signature": False}).get("iss")
             issuer = self._issuers[str(named)]
-        except (jwt.InvalidTokenError, KeyError, TypeError):
+        except (jwt.InvalidTokenError, KeyError, TypeError, RecursionError):
             raise _invalid() from None
         claims = _claims(token, issuer)
         try:
@@ -195,7 +195,7 @@ def _claims(token: str, issuer: Issuer) -> dict[str, Any]:
             leeway=LEEWAY_SECONDS,
             options={"require": ["exp", "iss"], "verify_aud": False},
         )
-    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError):
+    except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, RecursionError):
         raise _invalid() from None
 
 

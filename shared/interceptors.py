@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,14 +64,18 @@ class Boundary(grpc.aio.ServerInterceptor):
     def _one(self, method: Method, behavior: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def wrapped(request: Any, context: Context) -> Any:
             async with self._boundary(method, request, context):
-                return await behavior(request, context)
+                return await behavior(_each_checked(request, method), context)
 
         return wrapped
 
-    def _many(self, method: Method, behavior: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
+    def _many(self, method: Method, behavior: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncIterator[Any]]:
         async def wrapped(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._boundary(method, request, context):
-                async for answer in behavior(request, context):
+            # Closed here rather than by the garbage collector: a handler may hold a connection of the pool.
+            async with (
+                self._boundary(method, request, context),
+                contextlib.aclosing(behavior(_each_checked(request, method), context)) as answers,
+            ):
+                async for answer in answers:
                     yield answer
 
         return wrapped
@@ -115,6 +119,19 @@ def _check(request: object, method: Method) -> None:
         faults = dict(hygiene.faults(request))
         if faults:
             raise Invalid(faults)
+
+
+def _each_checked(request: Any, method: Method) -> Any:
+    """A stream of requests is checked message by message, as the handler reads it."""
+    if not isinstance(request, AsyncIterable):
+        return request
+
+    async def checked() -> AsyncIterator[Any]:
+        async for message in request:
+            _check(message, method)
+            yield message
+
+    return checked()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import nats
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -31,6 +32,7 @@ DAY = 24 * 3600.0
 DUPLICATE_WINDOW = 120.0
 MAX_ACK_PENDING = 20_000
 NO_RESPONDERS = "503"
+GIVE_BACK_SECONDS = 2.0
 # Anything that means: not now. Everything else is a fault of ours.
 OUTAGES = (nats.errors.Error, TimeoutError, asyncio.TimeoutError, OSError)
 
@@ -124,9 +126,9 @@ class Broker:
                     reconnected_cb=self._on_reconnect,
                 )
                 await self.declare()
-            except OUTAGES as outage:
+            except Exception as outage:  # noqa: BLE001 whatever it is: nobody awaits this task, and all wait for what it does
                 log.warning("waiting for nats", extra={"fault": repr(outage)})
-                with contextlib.suppress(*OUTAGES):
+                with contextlib.suppress(Exception):
                     await self._client.close()
                 self._client = Client()
                 await asyncio.sleep(0.5)
@@ -184,6 +186,8 @@ class Broker:
             self._task.cancel()
         with contextlib.suppress(*OUTAGES):
             await asyncio.wait_for(self._client.drain(), 5)
+        with contextlib.suppress(*OUTAGES):  # a client that is reconnecting can't be drained
+            await self._client.close()
 
 
 class Puller:
@@ -196,6 +200,8 @@ class Puller:
     def __init__(self, broker: Broker, topic: Topic, durable: str, ack_wait: float) -> None:
         self._broker, self._topic, self._durable, self._ack_wait = broker, topic, durable, ack_wait
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._subscription: Subscription | None = None
+        self._gone: NotFoundError | None = None
         self._inbox = ""
         self._request = 0
         self._open = 0
@@ -203,11 +209,18 @@ class Puller:
 
     async def fetch(self, room: int, wait: float) -> list[Msg]:
         """At most `room` messages; empty after `wait` seconds without any. Raises what NATS says."""
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            raise gone
         if self._queue.empty():
             await self._ask(room, wait)
         messages = await self._first(wait)
         while len(messages) < room and not self._queue.empty():
-            self._take(self._queue.get_nowait(), messages)
+            try:
+                self._take(self._queue.get_nowait(), messages)
+            except NotFoundError as fault:  # told next time: what came before it is at hand, and would be lost for an ack_wait
+                self._gone = fault
+                break
         return messages
 
     async def _first(self, wait: float) -> list[Msg]:
@@ -239,7 +252,7 @@ class Puller:
     async def _declare(self) -> None:
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
         inbox = self._broker.client.new_inbox()
-        await self._broker.client.subscribe(f"{inbox}.*", cb=self._queue.put, pending_msgs_limit=-1)
+        self._subscription = await self._broker.client.subscribe(f"{inbox}.*", cb=self._queue.put, pending_msgs_limit=-1)
         self._inbox = inbox
 
     def _take(self, message: Msg, messages: list[Msg]) -> bool:
@@ -262,6 +275,9 @@ class Puller:
 
     async def give_back(self) -> None:
         """Returns what arrived but was never taken, so that another process gets it at once."""
+        if self._subscription is not None:
+            with contextlib.suppress(*OUTAGES):  # without it a request that is still open would go on to catch messages
+                await asyncio.wait_for(self._subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
         while not self._queue.empty():
             message = self._queue.get_nowait()
             if message.reply and not (message.headers or {}).get("Status"):

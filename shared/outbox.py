@@ -24,6 +24,7 @@ MAX_EVENT_BYTES = 512 * 1024
 BATCH = 500
 POLL_SECONDS = 0.5
 TRIM_EVERY_SECONDS = 60.0
+TRIM_ROWS, TRIM_SLICES = 5000, 20
 
 M = TypeVar("M", bound=Message)
 
@@ -129,6 +130,7 @@ class Relay:
         self._leads = False
         self._told: asyncio.Task[None] | None = None
         self._trimmed_at = 0.0
+        self._undeclared = False
 
     def wake(self) -> None:
         """Tells the relay, wherever it runs, that a transaction committed. May be lost: it also looks by itself."""
@@ -207,6 +209,10 @@ class Relay:
     async def _publish(self, connection: asyncpg.Connection, rows: Sequence[Row], incarnation: str) -> int:
         """Publishes rows at once and marks those that were acknowledged. Returns how many are settled."""
         outcomes = await asyncio.gather(*(self._send(row, incarnation) for row in rows))
+        if self._undeclared:
+            self._undeclared = False
+            with contextlib.suppress(*OUTAGES):
+                await self._broker.declare()
         sent = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
         parked = [(row.id, outcome) for row, outcome in zip(rows, outcomes, strict=True) if outcome]
         if sent:
@@ -227,8 +233,7 @@ class Relay:
         except nats.errors.MaxPayloadError as fault:
             return repr(fault)
         except nats.js.errors.NoStreamResponseError:
-            with contextlib.suppress(*OUTAGES):
-                await self._broker.declare()
+            self._undeclared = True
             return ""
         except OUTAGES:
             return ""
@@ -248,21 +253,28 @@ async def _mark(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
 
 
 async def trim(connection: Connection) -> None:
-    """Deletes a slice of the rows that every consumer has passed, a day after they were written at the earliest."""
+    """Deletes slices of the rows that every consumer has passed, a day after they were written at the earliest."""
     for topic in TOPICS.values():
-        if topic.consumers:
-            await connection.execute(
-                """
-                DELETE FROM outbox WHERE id IN (
-                  SELECT id FROM outbox
-                  WHERE topic = $1 AND created_at < now() - interval '24 hours' AND seq <= (
-                    SELECT CASE WHEN count(*) = cardinality($2::text[]) THEN min(watermark) ELSE 0 END
-                    FROM outbox_readers WHERE topic = $1 AND consumer = ANY($2::text[]))
-                  ORDER BY id LIMIT 5000)
-                """,
-                topic.name,
-                list(topic.consumers),
-            )
+        slices = TRIM_SLICES if topic.consumers else 0
+        while slices and await _trim_slice(connection, topic) == TRIM_ROWS:
+            slices -= 1
+
+
+async def _trim_slice(connection: Connection, topic: Topic) -> int:
+    status = await connection.execute(
+        """
+        DELETE FROM outbox WHERE id IN (
+          SELECT id FROM outbox
+          WHERE topic = $1 AND created_at < now() - interval '24 hours' AND seq <= (
+            SELECT CASE WHEN count(*) = cardinality($2::text[]) THEN min(watermark) ELSE 0 END
+            FROM outbox_readers WHERE topic = $1 AND consumer = ANY($2::text[]))
+          ORDER BY id LIMIT $3)
+        """,
+        topic.name,
+        list(topic.consumers),
+        TRIM_ROWS,
+    )
+    return int(status.rpartition(" ")[2])
 
 
 async def head(connection: Connection, topic: str) -> int:
