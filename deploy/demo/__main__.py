@@ -44,13 +44,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m deploy.demo", description=__doc__)
     parser.add_argument("--target", default="", help="base URL of an OpenAI-compatible endpoint, ending in /v1, to evaluate instead")
     parser.add_argument("--model", default="", help="the model to ask for there")
-    arguments = parser.parse_args()
-    if arguments.model and not arguments.target:
-        parser.error("--model needs --target, the endpoint that has the model")
-    return arguments
+    return parser.parse_args()
 
 
 def _target(arguments: argparse.Namespace) -> Target | None:
+    if arguments.model and not arguments.target:
+        raise DemoFailedError("--model names a model of an endpoint; --target must say which, as http://127.0.0.1:11434/v1.")
     return Target(arguments.target, arguments.model, os.environ.get("OPENAI_API_KEY", "")) if arguments.target else None
 
 

@@ -79,7 +79,7 @@ class Demo:
             answering = [(GOOD, builtin, ""), (target.label, theirs, statement())]
             self._tell(f"{GOOD}: the answerer; {target.label}: told to answer briefly from the same documentation,")
             self._tell(
-                f"which goes along with every question: {len(statement().encode()) // 1000} kB, about {len(statement()) // 4000},000 tokens"
+                f"which goes along with every question: {len(statement().encode()) // 1000} kB, about {len(statement()) / 4000:.0f},000 tokens"
             )
         else:
             answering = [(BASIC, builtin, ""), (GOOD, builtin, "")]

@@ -86,7 +86,7 @@ def contrasts(a: Evaluated, b: Evaluated) -> list[Contrast]:
 
 @dataclass(frozen=True)
 class Failures:
-    """Questions by who failed them, the most telling first."""
+    """Questions that both runs answered, by whose answer failed, the most telling first."""
 
     only_a: Sequence[Contrast]
     only_b: Sequence[Contrast]
@@ -94,8 +94,8 @@ class Failures:
 
 
 def failures(a: Evaluated, b: Evaluated) -> Failures:
-    """The questions that at least one of the runs failed."""
-    found = contrasts(a, b)
+    """The questions that at least one of the runs answered wrongly. Errors are left out: nobody said anything there."""
+    found = [each for each in contrasts(a, b) if "error" not in (each.a["status"], each.b["status"])]
     return Failures(
         only_a=_sorted(found, (False, True), lambda contrast: -contrast.gain),
         only_b=_sorted(found, (True, False), lambda contrast: contrast.gain),

@@ -103,6 +103,8 @@ def errors_report(evaluated: Evaluated) -> Group:
     lines = [Text(f"    {many:>5}  {_shown(reason)}") for reason, many in reasons[:5]]
     rest = total - sum(many for _, many in reasons[:5])
     more = [Text(f"    {rest:>5}  for other reasons")] if rest else []
+    if total == len(evaluated.results):
+        more.append(Text("  Not one call succeeded: is the address right, is the key, and does the model exist there?"))
     return Group(Text(f"  {total} of {evaluated.label} could not be executed or scored", "bold yellow"), *lines, *more, "")
 
 

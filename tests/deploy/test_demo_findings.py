@@ -60,9 +60,14 @@ def test_rates_are_counted_by_method_and_absent_methods_left_out() -> None:
 
 def test_failures_are_told_apart_by_who_failed() -> None:
     a = a_run("a", [a_result("1", "failed"), a_result("2"), a_result("3", "failed"), a_result("4"), a_result("5", "failed")])
-    b = a_run("b", [a_result("1"), a_result("2", "error"), a_result("3", "failed"), a_result("4")])
+    b = a_run("b", [a_result("1"), a_result("2", "failed"), a_result("3", "failed"), a_result("4"), a_result("6")])
     found = findings.failures(a, b)
     assert (cases(found.only_a), cases(found.only_b), cases(found.both)) == (["1"], ["2"], ["3"])
+
+
+def test_errors_are_no_failed_answers() -> None:
+    a, b = a_run("a", [a_result("1"), a_result("2", "failed")]), a_run("b", [a_result("1", "error"), a_result("2", "error")])
+    assert findings.failures(a, b) == findings.Failures([], [], [])
 
 
 def test_the_widest_gap_in_score_comes_first() -> None:
@@ -142,6 +147,7 @@ def test_unreachable_targets_show_their_reason() -> None:
     text = printed(report.errors_report(a_run("mine", errors)))
     assert "70 of mine could not be executed or scored" in text
     assert "20  for other reasons" in text
+    assert "Not one call succeeded" in text
 
 
 def test_the_comparison_shows_what_there_is() -> None:
