@@ -22,7 +22,8 @@ def parse_id(text: str, kind: str) -> UUID:
 
 def canonical_id(text: str) -> UUID:
     """Reads a UUID in its usual 36-character form alone. Raises ValueError for anything else."""
-    # UUID() also takes braces, urn: and 32 bare digits, which would make several spellings of one resource.
-    if len(text) != 36:  # noqa: PLR2004 the length of the usual form
+    # UUID() also takes braces, spaces, urn: and hyphens anywhere, which would make several spellings of one resource.
+    found = UUID(text)
+    if str(found) != text.lower():
         raise ValueError(text)
-    return UUID(text)
+    return found
