@@ -4,12 +4,13 @@ import base64
 import contextlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 import grpc
+import pytest
 
 from assay.catalog.internal.v1 import catalog_pb2_grpc
 from assay.catalog.v1 import (
@@ -28,9 +29,12 @@ from assay.reporting.internal.v1 import reporting_pb2 as reporting_pb, reporting
 from assay.runner.internal.v1 import runner_pb2 as runner_pb, runner_pb2_grpc
 from services.catalog.__main__ import Config, Rooms, boundary, now
 from services.catalog.clients import Peers
+from services.catalog.operations.credentials import Credentials
 from services.catalog.secrets_box import KeyRing, read_keys
 from shared.channels import ServiceIdentity, open_channel
+from shared.errors import Unavailable
 from shared.postgres import Database, open_pool
+from shared.server import OPTIONS
 
 SERVICE_KEY = "service-key-of-the-tests-32-bytes"
 ISSUER_KEY = "issuer-key-of-the-tests-32-bytes!"
@@ -45,16 +49,23 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
     """Stands where runner and reporting stand, and notes what it is told to forget."""
 
     def __init__(self) -> None:
+        self.fails = False
         self.runner: list[str] = []
         self.reporting: list[str] = []
 
     async def ForgetTestSet(self, request: Any, context: Any) -> runner_pb.ForgetTestSetResponse:  # noqa: ARG002
+        self._fail()
         self.runner.append(request.test_set_id)
         return runner_pb.ForgetTestSetResponse()
 
     async def Forget(self, request: Any, context: Any) -> reporting_pb.ForgetResponse:  # noqa: ARG002
+        self._fail()
         self.reporting.extend(request.test_set_ids)
         return reporting_pb.ForgetResponse()
+
+    def _fail(self) -> None:
+        if self.fails:
+            raise Unavailable("out to lunch")
 
 
 @dataclass(frozen=True)
@@ -101,41 +112,48 @@ class House:
     async def a_connection(self, caller: Caller | None = None, **said: Any) -> connections_pb.Connection:
         said = {"name": "echo", "kind": "builtin", "model": "echo", **said}
         request = connections_pb.CreateConnectionRequest(**said)
-        return await self.connections.CreateConnection(request, metadata=(caller or self.us).metadata)
+        made: connections_pb.Connection = await self.connections.CreateConnection(request, metadata=(caller or self.us).metadata)
+        return made
 
     async def a_context(self, caller: Caller | None = None, **said: Any) -> contexts_pb.Context:
         if "connection_id" not in said:
             said["connection_id"] = (await self.a_connection(caller)).id
         request = contexts_pb.CreateContextRequest(**{"name": "prompt", **said})
-        return await self.contexts.CreateContext(request, metadata=(caller or self.us).metadata)
+        made: contexts_pb.Context = await self.contexts.CreateContext(request, metadata=(caller or self.us).metadata)
+        return made
 
     async def a_set(self, caller: Caller | None = None, **said: Any) -> sets_pb.TestSet:
         if "context_id" not in said:
             said["context_id"] = (await self.a_context(caller)).id
         request = sets_pb.CreateTestSetRequest(**{"name": "set", **said})
-        return await self.sets.CreateTestSet(request, metadata=(caller or self.us).metadata)
+        made: sets_pb.TestSet = await self.sets.CreateTestSet(request, metadata=(caller or self.us).metadata)
+        return made
 
     async def a_case(self, set_id: str, **said: Any) -> cases_pb.TestCase:
         said = {"question": "Why?", "expected_response": "Because.", **said}
-        return await self.cases.CreateTestCase(cases_pb.CreateTestCaseRequest(test_set_id=set_id, **said), metadata=self.us.metadata)
+        made: cases_pb.TestCase = await self.cases.CreateTestCase(
+            cases_pb.CreateTestCaseRequest(test_set_id=set_id, **said), metadata=self.us.metadata
+        )
+        return made
 
     async def set_as_it_is(self, set_id: str) -> sets_pb.TestSet:
-        return await self.sets.GetTestSet(sets_pb.GetTestSetRequest(test_set_id=set_id), metadata=self.us.metadata)
+        made: sets_pb.TestSet = await self.sets.GetTestSet(sets_pb.GetTestSetRequest(test_set_id=set_id), metadata=self.us.metadata)
+        return made
 
 
 @contextlib.asynccontextmanager
 async def open_house(url: str, keys: KeyRing | None = None) -> AsyncIterator[House]:
     """The catalog on a migrated database, with two new workspaces."""
     database = Database(await open_pool(url))
-    server = grpc.aio.server(interceptors=[boundary(_settings(url), Rooms(database, read_keys(KEYS), None, "").credentials)])  # type: ignore[arg-type]
+    server = grpc.aio.server(interceptors=[boundary(_settings(url), Credentials(database, now))], options=OPTIONS)
     port = server.add_insecure_port("127.0.0.1:0")
     channel = open_channel(f"127.0.0.1:{port}")
     peers = Peers(
-        runner_pb2_grpc.RunnerInternalServiceStub(channel),  # type: ignore[arg-type]
-        reporting_pb2_grpc.ReportingInternalServiceStub(channel),  # type: ignore[arg-type]
+        runner_pb2_grpc.RunnerInternalServiceStub(channel),
+        reporting_pb2_grpc.ReportingInternalServiceStub(channel),
         ServiceIdentity("catalog", SERVICE_KEY),
     )
-    rooms, forgetful = Rooms(database, keys or read_keys(KEYS), peers, PUBLIC_URL), Forgetful()
+    rooms, forgetful = Rooms(database, keys or read_keys(KEYS), peers, PUBLIC_URL), Forgetful()  # type: ignore[abstract]  # only what the catalog calls
     rooms.register(server)
     runner_pb2_grpc.add_RunnerInternalServiceServicer_to_server(forgetful, server)
     reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(forgetful, server)
@@ -158,13 +176,33 @@ async def _caller(rooms: Rooms, scopes: tuple[str, ...] = ("studio",)) -> Caller
     return Caller(workspace, token)
 
 
-@contextlib.asynccontextmanager
-async def refused(code: grpc.StatusCode, message: str = "") -> AsyncIterator[None]:
+@contextlib.contextmanager
+def refused(code: grpc.StatusCode, message: str = "") -> Iterator[None]:
     """The block ends with this refusal, and its text holds `message`."""
-    try:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
         yield
-    except grpc.aio.AioRpcError as refusal:
-        assert refusal.code() == code, refusal
-        assert message in (refusal.details() or ""), refusal
-    else:
-        raise AssertionError(f"was not refused: {code} {message}")
+    refusal = caught.value
+    assert (refusal.code(), message in (refusal.details() or "")) == (code, True), refusal
+
+
+def invalid(message: str) -> contextlib.AbstractContextManager[None]:
+    """The block is refused for a wrong field."""
+    return refused(grpc.StatusCode.INVALID_ARGUMENT, message)
+
+
+def not_found(kind: str) -> contextlib.AbstractContextManager[None]:
+    """The block is refused for an unknown thing of this kind."""
+    return refused(grpc.StatusCode.NOT_FOUND, f"{kind} not found")
+
+
+async def trailers(call: Any) -> dict[str, Any]:
+    """The trailing metadata of a call that is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return dict(caught.value.trailing_metadata())
+
+
+async def http_code(call: Any) -> str:
+    """The status that a call, which must succeed, tells the gateway to answer; "" for none."""
+    await call
+    return str(dict(await call.initial_metadata()).get("x-http-code", ""))

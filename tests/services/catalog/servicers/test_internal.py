@@ -8,7 +8,7 @@ import pytest
 from assay.catalog.internal.v1 import catalog_pb2 as pb
 from assay.catalog.v1 import connections_pb2, test_cases_pb2
 from services.catalog.entities.workspaces import Judge
-from tests.services.catalog.house import House, refused
+from tests.services.catalog.house import House, invalid, not_found, refused
 
 
 async def stream(house: House, set_id: str, revision: int) -> list[pb.CaseBatch]:
@@ -48,7 +48,7 @@ async def test_a_revoked_token_is_nobodys(house: House) -> None:
 
 
 async def test_users_do_not_get_in(house: House) -> None:
-    async with refused(grpc.StatusCode.UNAUTHENTICATED):
+    with refused(grpc.StatusCode.UNAUTHENTICATED):
         await house.internal.ReadJudge(pb.ReadJudgeRequest(), metadata=house.us.metadata)
 
 
@@ -72,18 +72,20 @@ async def test_a_target_is_resolved_with_its_set(house: House) -> None:
 async def test_an_unknown_set_or_context_has_no_target(house: House) -> None:
     made = await house.a_set()
     theirs = await house.a_set(house.them)
-    async with refused(grpc.StatusCode.NOT_FOUND, "test set not found"):
+    with not_found("test set"):
         await resolve(house, theirs.id, made.context_id)
-    async with refused(grpc.StatusCode.NOT_FOUND, "context not found"):
+    with not_found("context"):
         await resolve(house, made.id, theirs.context_id)
 
 
 async def test_a_context_whose_model_its_connection_lost_has_no_target(house: House) -> None:
     connection = await house.a_connection(kind="openai", base_url="http://llm.test/v1", model="small")
     made = await house.a_set(context_id=(await house.a_context(connection_id=connection.id, model="large")).id)
-    change = connections_pb2.UpdateConnectionRequest(connection_id=connection.id, kind="builtin", base_url="", model="echo")
+    change = connections_pb2.UpdateConnectionRequest(
+        connection_id=connection.id, kind=connections_pb2.Connection.builtin, base_url="", model="echo"
+    )
     await house.connections.UpdateConnection(change, metadata=house.us.metadata)
-    async with refused(grpc.StatusCode.INVALID_ARGUMENT, "model"):
+    with invalid("model"):
         await resolve(house, made.id, made.context_id)
 
 
@@ -134,14 +136,14 @@ async def test_batches_stay_near_a_megabyte(house: House) -> None:
 
 async def test_cases_of_an_unknown_set_are_not_found(house: House) -> None:
     theirs = await house.a_set(house.them)
-    async with refused(grpc.StatusCode.NOT_FOUND, "test set not found"):
+    with not_found("test set"):
         await stream(house, theirs.id, 1)
 
 
 async def test_a_set_is_checked(house: House) -> None:
     made, theirs = await house.a_set(), await house.a_set(house.them)
     await house.internal.CheckTestSet(pb.CheckTestSetRequest(test_set_id=made.id), metadata=house.as_service())
-    async with refused(grpc.StatusCode.NOT_FOUND, "test set not found"):
+    with not_found("test set"):
         await house.internal.CheckTestSet(pb.CheckTestSetRequest(test_set_id=theirs.id), metadata=house.as_service())
 
 
@@ -155,7 +157,7 @@ async def test_a_connection_is_read_with_its_secret(house: House) -> None:
 
 async def test_another_workspace_never_gets_a_secret(house: House) -> None:
     made = await house.a_connection(api_key="sk-1")
-    async with refused(grpc.StatusCode.NOT_FOUND, "connection not found"):
+    with not_found("connection"):
         request = pb.ReadConnectionRequest(connection_id=made.id)
         await house.internal.ReadConnection(request, metadata=house.as_service(house.them))
 
