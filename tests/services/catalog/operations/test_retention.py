@@ -1,0 +1,82 @@
+"""What is forgotten, and what is kept."""
+
+from typing import Any
+
+from assay.catalog.v1 import files_pb2, test_cases_pb2 as pb
+from services.catalog.operations.retention import Retention
+from services.catalog.store import retention as store
+from shared.ids import canonical_id
+from tests.services.catalog.house import House, not_found
+from tests.services.catalog.servicers.test_csv import HEAD, uploaded
+from tests.services.catalog.servicers.test_files import PNG, id_in, upload, uploaded as file_of
+from tests.services.catalog.servicers.test_internal import questions
+
+
+async def execute(house: House, statement: str, *values: Any) -> None:
+    async with house.database.transaction() as sql:
+        await sql.execute(statement, *values)
+
+
+async def edit(house: House, case: pb.TestCase, question: str) -> None:
+    request = pb.UpdateTestCaseRequest(test_set_id=case.test_set_id, case_id=case.id, question=question)
+    await house.cases.UpdateTestCase(request, metadata=house.us.metadata)
+
+
+async def count(house: House, table: str) -> int:
+    async with house.database.connection() as sql:
+        found: int = await sql.fetchval(f"SELECT count(*) FROM {table}")
+        return found
+
+
+async def test_closed_rows_are_kept_for_a_day(house: House) -> None:
+    made = await house.a_case((await house.a_set()).id, question="a")
+    await edit(house, made, "b")
+    await Retention(house.database).prune()
+    assert await questions(house, made.test_set_id, 1) == ["a"]
+    await execute(house, "UPDATE test_cases SET closed_at = closed_at - interval '25 hours' WHERE closed_at IS NOT NULL")
+    await Retention(house.database).prune()
+    assert (await questions(house, made.test_set_id, 1), await questions(house, made.test_set_id, 2)) == ([], ["b"])
+
+
+async def test_more_than_a_slice_goes_in_one_round(house: House) -> None:
+    set_id = (await house.a_set()).id
+    await uploaded(house, set_id, HEAD + b"a,b\n" * (store.CASE_SLICE + 10))
+    await execute(
+        house, "UPDATE test_cases SET until_rev = 2, closed_at = now() - interval '2 days' WHERE test_set_id = $1", canonical_id(set_id)
+    )
+    await Retention(house.database).prune()
+    assert await questions(house, set_id, 1) == []
+
+
+async def test_an_unused_file_goes_after_a_day_with_its_content(house: House) -> None:
+    old, fresh = await file_of(house, upload(PNG)), await file_of(house, upload(b"fresh"))
+    await execute(house, "UPDATE files SET uploaded_at = uploaded_at - interval '25 hours' WHERE id = $1", canonical_id(id_in(old)))
+    await Retention(house.database).prune()
+    with not_found("file"):
+        await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(old)), metadata=house.us.metadata)
+    await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(fresh)), metadata=house.us.metadata)
+    assert await count(house, "blobs") == await count(house, "files")
+
+
+async def test_a_file_that_a_case_names_stays(house: House) -> None:
+    kept = await file_of(house, upload(b"kept"))
+    case = await house.a_case((await house.a_set()).id, file_url=kept.file_url)
+    await edit(house, case, "edited")
+    await execute(house, "UPDATE files SET uploaded_at = uploaded_at - interval '25 hours'")
+    await Retention(house.database).prune()
+    await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(kept)), metadata=house.us.metadata)
+
+
+async def test_a_content_that_another_workspace_uploaded_stays(house: House) -> None:
+    ours, theirs = await file_of(house, upload(b"same")), await file_of(house, upload(b"same"), house.them.metadata)
+    await execute(house, "UPDATE files SET uploaded_at = uploaded_at - interval '25 hours' WHERE id = $1", canonical_id(id_in(ours)))
+    await Retention(house.database).prune()
+    answer = await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(theirs)), metadata=house.them.metadata)
+    assert answer.data == b"same"
+
+
+async def test_old_keys_go(house: House) -> None:
+    await house.files.UploadFile(upload(b"key"), metadata=house.us.with_key("old"))
+    await execute(house, "UPDATE idempotency_keys SET created_at = created_at - interval '25 hours'")
+    await Retention(house.database).prune()
+    assert await count(house, "idempotency_keys") == 0
