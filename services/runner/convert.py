@@ -161,7 +161,6 @@ def frozen(of: Run, repeat: int, position: int, batch: catalog_pb2.CaseBatch) ->
     ]
 
 
-def outcomes(event: scoring_events.CasesScored) -> list[tuple[UUID, int, str]]:
-    """(run id, ord, outcome) of every scored case; whatever is neither passed nor failed is an error."""
-    run_id = UUID(event.run_id)
-    return [(run_id, each.executed.ord, OUTCOMES.get(each.score.status, "error")) for each in event.cases]
+def outcomes(event: scoring_events.CasesScored) -> dict[int, str]:
+    """Ord → outcome of every scored case; whatever is neither passed nor failed is an error."""
+    return {each.executed.ord: OUTCOMES.get(each.score.status, "error") for each in event.cases}

@@ -21,7 +21,6 @@ from services.runner.calls import Caller
 from services.runner.entities import BUILTIN, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import dispatch, execution
-from services.runner.operations.execution import Lease
 from shared import observe
 from shared.errors import Unavailable
 from shared.jetstream import OUTAGES, Broker, Puller
@@ -75,7 +74,8 @@ class Held:
     """
 
     orders: Sequence[Order]
-    leases: dict[int, Lease] = field(default_factory=dict)
+    run_id: UUID
+    fences: dict[int, int] = field(default_factory=dict)
     writing: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
 
@@ -133,7 +133,7 @@ class Worker:
             self._begin(run_id, orders)
 
     def _begin(self, run_id: UUID, orders: Sequence[Order]) -> None:
-        held = Held(orders)
+        held = Held(orders, run_id)
         held.task = asyncio.create_task(self._work(run_id, held))
         self._held.add(held)
         held.task.add_done_callback(lambda _: self._end(held))
@@ -150,7 +150,7 @@ class Worker:
         except Exception as fault:  # noqa: BLE001 Postgres away, say: the leases run out, or are given back, and the tickets come again
             log.warning("tickets were not executed", extra={"run_id": str(run_id), "fault": repr(fault)})
             with contextlib.suppress(Exception):
-                await execution.give_back(self._database, list(held.leases.values()))
+                await execution.give_back(self._database, run_id, held.fences)
             await self._nak(held.orders, BUSY_NAK_SECONDS)
 
     async def _execute(self, run_id: UUID, held: Held) -> None:
@@ -161,7 +161,7 @@ class Worker:
         ranges = [order.range for order in orders]
         run, claimed = await execution.claim(self._database, run_id, ranges, self._lease)
         if run is not None and claimed:
-            held.leases = {case.ord: (run_id, case.ord, case.fence) for case in claimed}
+            held.fences = {case.ord: case.fence for case in claimed}
             if run.mode == SCENARIO:
                 await self._conversations(run, claimed, held)
             elif run.target.kind == BUILTIN:
@@ -230,7 +230,7 @@ class Worker:
         finally:
             held.writing -= ords
         for ord_ in ords:
-            held.leases.pop(ord_, None)
+            held.fences.pop(ord_, None)
         return len(written) == len(executed)
 
     async def _written(self, run: Run, executed: Sequence[Executed]) -> set[int]:
@@ -252,27 +252,25 @@ class Worker:
                 with contextlib.suppress(*OUTAGES):
                     for order in held.orders:
                         await order.message.in_progress()
-            leases = [lease for held in self._held for lease in held.leases.values()]
-            if not leases:
-                continue
-            try:
-                kept = await execution.renew(self._database, leases, self._lease)
-            except Exception as fault:  # noqa: BLE001 tried again; the fence guards what comes of it
-                log.warning("leases were not renewed", extra={"fault": repr(fault)})
-                continue
-            self._drop({lease for lease in leases if lease[:2] not in kept})
+                if held.fences:
+                    await self._renew_held(held)
 
-    def _drop(self, lost: set[Lease]) -> None:
-        """Forgets lost leases. Those claimed since the renewal began are not among them, and one whose effect is being
-        written only looks lost, because it was executed.
+    async def _renew_held(self, held: Held) -> None:
+        """Forgets leases that are lost. Those claimed since the renewal began are not among them, and one whose effect is
+        being written only looks lost, because it was executed.
         """
-        for held in list(self._held):
-            gone = [ord_ for ord_, lease in held.leases.items() if lease in lost and ord_ not in held.writing]
-            for ord_ in gone:
-                observe.LEASES_EXPIRED.inc()
-                held.leases.pop(ord_, None)
-            if gone and not held.leases and held.task is not None:
-                held.task.cancel()
+        renewed = dict(held.fences)
+        try:
+            kept = await execution.renew(self._database, held.run_id, renewed, self._lease)
+        except Exception as fault:  # noqa: BLE001 tried again; the fence guards what comes of it
+            log.warning("leases were not renewed", extra={"fault": repr(fault)})
+            return
+        gone = [ord_ for ord_ in renewed if ord_ not in kept and ord_ in held.fences and ord_ not in held.writing]
+        observe.LEASES_EXPIRED.inc(len(gone))
+        for ord_ in gone:
+            del held.fences[ord_]
+        if gone and not held.fences and held.task is not None:
+            held.task.cancel()
 
     async def _hear_cancelled(self) -> None:
         """Ends calls of cancelled runs at once; the renewal notices it too, only later."""
@@ -281,7 +279,7 @@ class Worker:
         async def heard(message: Msg) -> None:
             run_id = UUID(message.data.decode())
             for held in list(self._held):
-                if held.orders[0].run_id == run_id and held.task is not None:
+                if held.run_id == run_id and held.task is not None:
                     held.task.cancel()
 
         await self._broker.client.subscribe(CANCELLED_SUBJECT, cb=heard)
@@ -289,14 +287,14 @@ class Worker:
     async def _give_up(self) -> None:
         """On the way out: other workers get the cases and tickets at once, and no expiry is counted."""
         tasks = [held.task for held in self._held if held.task is not None]
-        leases = [lease for held in self._held for lease in held.leases.values()]
+        unfinished = [(held.run_id, dict(held.fences)) for held in self._held if held.fences]
         orders = [order for held in self._held for order in held.orders]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         with contextlib.suppress(Exception):
-            if leases:
-                await execution.give_back(self._database, leases)
+            for run_id, fences in unfinished:
+                await execution.give_back(self._database, run_id, fences)
             await self._nak(orders, 0.1)
 
     async def _nak(self, orders: Sequence[Order], seconds: float) -> None:

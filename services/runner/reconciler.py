@@ -55,7 +55,7 @@ class Reconciler:
         """Issues again what nobody works on; closes what killed its workers; finishes what is done."""
         for ticket in await retrying(lambda: dispatch.reissue_overdue(self._database)):
             await execution.blame(self._database, ticket, self._lease)
-            await dispatch.finish_tickets(self._database, ticket.run_id, [ticket.number])
+            await dispatch.finish_if_done(self._database, ticket)
 
     async def freezes(self) -> None:
         """Freezes again what was accepted and stayed silent."""

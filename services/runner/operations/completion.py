@@ -27,10 +27,13 @@ class Completion:
         async def note() -> set[UUID]:
             async with self._database.transaction() as connection:
                 fresh = await inbox.take(connection, CASES_SCORED, [event.seq for event in events])
-                outcomes = [outcome for event in events if event.seq in fresh for outcome in convert.outcomes(event.message)]
-                if outcomes:
-                    await cases.scored(connection, sorted(outcomes))
-                return {run_id for run_id, _, _ in outcomes}
+                by_run: dict[UUID, dict[int, str]] = {}
+                for event in events:
+                    if event.seq in fresh:
+                        by_run.setdefault(UUID(event.message.run_id), {}).update(convert.outcomes(event.message))
+                for run_id in sorted(by_run):
+                    await cases.scored(connection, run_id, by_run[run_id])
+                return set(by_run)
 
         for run_id in await retrying(note):
             await self.complete(run_id)

@@ -15,7 +15,10 @@ OVERDUE_AT_ONCE = 200
 
 
 async def fill_window(connection: Connection, run_id: UUID, done: Sequence[int] = ()) -> None:
-    """Takes finished tickets off and issues the next, as many as the run's window allows. Nothing unless it is running."""
+    """Takes off tickets whose every case was executed, and issues the next, as many as the run's window allows.
+
+    Nothing unless it is running.
+    """
     run = await runs.lock_running(connection, run_id)
     if run is None:
         return
@@ -37,6 +40,14 @@ async def finish_tickets(database: Database, run_id: UUID, numbers: Sequence[int
             await fill_window(connection, run_id, numbers)
 
     await retrying(finish)
+
+
+async def finish_if_done(database: Database, ticket: Ticket) -> None:
+    """Finishes a ticket whose worker died between its effect and this."""
+    async with database.connection() as connection:
+        open_ = await cases.unexecuted(connection, ticket.run_id, [ticket.range])
+    if not open_:
+        await finish_tickets(database, ticket.run_id, [ticket.number])
 
 
 async def reissue_overdue(database: Database) -> list[Ticket]:
@@ -71,8 +82,8 @@ async def _split(connection: Connection, run: Run, ticket: Ticket) -> None:
     locked = await runs.lock_running(connection, run.id)
     if locked is None:
         return
-    open_ = [ord_ for ord_, _ in await cases.unexecuted(connection, run.id, [ticket.range])]
-    single = [Ticket(run.id, locked.next_ticket + index, Range(ord_, ord_)) for index, ord_ in enumerate(sorted(open_))]
+    open_ = await cases.unexecuted(connection, run.id, [ticket.range])
+    single = [Ticket(run.id, locked.next_ticket + index, Range(ord_, ord_)) for index, ord_ in enumerate(open_)]
     await tickets.delete_one(connection, ticket)
     await tickets.insert(connection, single)
     await _publish(connection, run, single)

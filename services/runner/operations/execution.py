@@ -1,6 +1,6 @@
 """Claim, effect, give back: the transactions around the calls to a target, never across one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,8 +11,6 @@ from shared import outbox
 from shared.outbox import Event
 from shared.postgres import Database, retrying
 from shared.topics import CASES_EXECUTED
-
-Lease = tuple[UUID, int, int]
 
 
 async def claim(database: Database, run_id: UUID, ranges: Sequence[Range], lease: timedelta) -> tuple[Run | None, list[ClaimedCase]]:
@@ -46,19 +44,19 @@ async def record(database: Database, run: Run, executed: Sequence[Executed]) -> 
 async def open_ords(database: Database, run_id: UUID, ranges: Sequence[Range]) -> list[int]:
     """The cases of these ranges that are neither executed nor closed: their tickets must not be acknowledged."""
     async with database.connection() as connection:
-        return [ord_ for ord_, _ in await cases.unexecuted(connection, run_id, ranges)]
+        return await cases.unexecuted(connection, run_id, ranges)
 
 
-async def renew(database: Database, leases: Sequence[Lease], lease: timedelta) -> set[tuple[UUID, int]]:
-    """Extends leases; returns (run id, ord) of those that still hold."""
+async def renew(database: Database, run_id: UUID, fences: Mapping[int, int], lease: timedelta) -> set[int]:
+    """Extends the leases of a run's cases, given as ord → fence; returns the ords of those that still hold."""
     async with database.transaction() as connection:
-        return await cases.renew(connection, leases, lease)
+        return await cases.renew(connection, run_id, fences, lease)
 
 
-async def give_back(database: Database, leases: Sequence[Lease]) -> None:
+async def give_back(database: Database, run_id: UUID, fences: Mapping[int, int]) -> None:
     """Queues again what won't be executed here."""
     async with database.transaction() as connection:
-        await cases.give_back(connection, leases)
+        await cases.give_back(connection, run_id, fences)
 
 
 async def earlier_turns(database: Database, run: Run, first: ClaimedCase) -> list[Turn]:
