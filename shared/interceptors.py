@@ -19,6 +19,11 @@ from shared.methods import Method, method_of
 from shared.postgres import OUTAGES
 
 DETAILS = "grpc-status-details-bin"
+# The gateway says so of every call that it transcoded; clients can't send it.
+REST_HEADER = "x-envoy-original-path"
+# No message: the gateway can't decode it, and resets the HTTP stream. Once a body has begun there is no status left to tell
+# of a failure, and an export that was cut short would look complete.
+CUT = b"\xff\xff\xff"
 PASSED_ON = ("x-http-code", "retry-after", DETAILS)
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,7 +57,7 @@ class Boundary(grpc.aio.ServerInterceptor):
         if method.open:
             return handler
         read = _read_or_malformed(handler.request_deserializer)
-        write = handler.response_serializer
+        write = _written_or_cut(handler.response_serializer)
         if handler.unary_unary:
             return grpc.unary_unary_rpc_method_handler(self._one(method, handler.unary_unary), read, write)
         if handler.unary_stream:
@@ -70,13 +75,20 @@ class Boundary(grpc.aio.ServerInterceptor):
 
     def _many(self, method: Method, behavior: Callable[..., AsyncGenerator[Any, None]]) -> Callable[..., AsyncIterator[Any]]:
         async def wrapped(request: Any, context: Context) -> AsyncIterator[Any]:
+            begun = False
             # Closed here rather than by the garbage collector: a handler may hold a connection of the pool.
             async with (
                 self._boundary(method, request, context),
                 contextlib.aclosing(behavior(_each_checked(request, method), context)) as answers,
             ):
-                async for answer in answers:
-                    yield answer
+                try:
+                    async for answer in answers:
+                        begun = True
+                        yield answer
+                except Exception:
+                    if begun and _came_as_rest(context):
+                        yield CUT
+                    raise
 
         return wrapped
 
@@ -100,6 +112,14 @@ class Boundary(grpc.aio.ServerInterceptor):
         finally:
             observe.CALLS.labels(method.path, code.name).inc()
             observe.CALL_SECONDS.labels(method.path).observe(time.perf_counter() - started)
+
+
+def _came_as_rest(context: Context) -> bool:
+    return any(name == REST_HEADER for name, _ in context.invocation_metadata() or ())
+
+
+def _written_or_cut(write: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    return lambda answer: CUT if answer is CUT else write(answer)
 
 
 def _read_or_malformed(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
