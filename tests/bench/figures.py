@@ -1,0 +1,40 @@
+"""What was measured, beside what is aimed at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table at the end. `aim` is empty where a figure only explains another."""
+
+    case: str
+    what: str
+    measured: str
+    aim: str = ""
+    note: str = ""
+
+
+def show(console: Console, figures: Sequence[Figure]) -> None:
+    """Prints the table."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
+    for name in ("", "what", "measured", "aim", "note"):
+        table.add_column(name, justify="right" if name == "measured" else "left", no_wrap=name in {"", "measured"})
+    for figure in figures:
+        table.add_row(f"({figure.case})", figure.what, figure.measured, figure.aim, figure.note)
+    console.print(table)
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """The value that this share of an ordered sample does not exceed."""
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def by_name(values: dict[str, float], unit: str, digits: int = 0) -> str:
+    """`runner-1 120 MB, scoring-1 150 MB`: the largest first."""
+    ordered = sorted(values.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {value:.{digits}f}" for name, value in ordered) + f" {unit}"

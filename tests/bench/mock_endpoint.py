@@ -1,0 +1,98 @@
+"""A chat endpoint that answers `ok` after 50 ms: `python -m tests.bench.mock_endpoint` prints its port and serves until stdin ends.
+
+A bare asyncio protocol, since it shares the machine with what is measured. GET /stats tells what it saw and its own CPU time.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from typing import cast
+
+import uvloop
+
+DELAY_SECONDS = 0.05
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
+ANSWER = json.dumps({"id": "bench", "object": "chat.completion", "model": "bench", "choices": [CHOICE]}).encode()
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"content-length:"
+
+
+def _response(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
+CHAT = _response(ANSWER)
+
+
+class Seen:
+    """What came in so far."""
+
+    def __init__(self) -> None:
+        self.calls = self.now = self.most = 0
+
+    def told(self) -> bytes:
+        """As JSON."""
+        return json.dumps({"calls": self.calls, "most_at_once": self.most, "cpu_seconds": time.process_time()}).encode()
+
+
+class Endpoint(asyncio.Protocol):
+    """One kept-alive connection."""
+
+    def __init__(self, seen: Seen, loop: asyncio.AbstractEventLoop) -> None:
+        self._seen, self._loop, self._rest = seen, loop, b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport to answer on."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclass
+
+    def data_received(self, data: bytes) -> None:
+        """Answers every request that is complete."""
+        self._rest += data
+        while (end := _end_of_request(self._rest)) is not None:
+            request, self._rest = self._rest[:end], self._rest[end:]
+            if request.startswith(b"GET"):
+                self._write(_response(self._seen.told()))
+            else:
+                self._accept()
+
+    def _accept(self) -> None:
+        seen = self._seen
+        seen.calls += 1
+        seen.now += 1
+        seen.most = max(seen.most, seen.now)
+        self._loop.call_later(DELAY_SECONDS, self._answer)
+
+    def _answer(self) -> None:
+        self._seen.now -= 1
+        self._write(CHAT)
+
+    def _write(self, content: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(content)
+
+
+def _end_of_request(buffer: bytes) -> int | None:
+    """Where the first request ends; None while it isn't complete."""
+    head = buffer.find(HEAD_END)
+    if head < 0:
+        return None
+    lower = buffer[:head].lower()
+    at = lower.find(LENGTH)
+    length = int(lower[at + len(LENGTH) :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+    end = head + len(HEAD_END) + length
+    return end if len(buffer) >= end else None
+
+
+async def _serve() -> None:
+    loop, seen = asyncio.get_running_loop(), Seen()
+    server = await loop.create_server(lambda: Endpoint(seen, loop), "127.0.0.1", 0, backlog=1024)
+    sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
+    # Whoever started it holds the other end of stdin: it can't outlive him.
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve())
