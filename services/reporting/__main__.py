@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import grpc
 
@@ -112,8 +113,8 @@ def build(settings: Config, database: Database) -> server.App:
         register=register,
         ready=ready,
         tasks=[
-            *(lambda hearing=hearing: ear.hear(hearing) for hearing in heard),
-            lambda: watch.watch(heard),
+            *(partial(ear.hear, hearing) for hearing in heard),
+            partial(watch.watch, heard),
             feed.listen,
             feed.poll,
             Reconciler(database, forgetting, feed.tell).run,

@@ -9,7 +9,7 @@ CONTENT_TYPE = "text/csv; charset=utf-8"
 HEADER = ("question", "expected_response", "actual_response", "status", "score", "reasoning", "execution_time_ms", "error")
 # What a spreadsheet takes for a formula, or for the end of the cell before it; and the full-width forms of the first four.
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-CHUNK_BYTES = 64 * 1024
+CHUNK_CHARACTERS = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,22 +30,25 @@ class Exported:
 
 def header() -> bytes:
     """The first line."""
-    return _csv([HEADER])
+    return b"".join(_encoded([HEADER]))
 
 
 def chunks(rows: Iterable[Exported]) -> Iterator[bytes]:
     """The rows' lines, about 64 KiB at a time; a single row is never split."""
-    held: list[bytes] = []
-    size = 0
-    for row in rows:
-        line = _csv([_cells(row)])
-        held.append(line)
-        size += len(line)
-        if size >= CHUNK_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
-    if held:
-        yield b"".join(held)
+    return _encoded(_cells(row) for row in rows)
+
+
+def _encoded(lines: Iterable[Iterable[str | float | None]]) -> Iterator[bytes]:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\r\n")
+    for line in lines:
+        writer.writerow(line)
+        if text.tell() >= CHUNK_CHARACTERS:
+            yield text.getvalue().encode()
+            text.seek(0)
+            text.truncate()
+    if text.tell():
+        yield text.getvalue().encode()
 
 
 def _cells(row: Exported) -> tuple[str | float | None, ...]:
@@ -64,9 +67,3 @@ def _cells(row: Exported) -> tuple[str | float | None, ...]:
 def safe(text: str | None) -> str | None:
     """A text cell that no spreadsheet takes for a formula: those that could be one get a leading apostrophe."""
     return f"'{text}" if text and text.startswith(DANGEROUS) else text
-
-
-def _csv(rows: Iterable[Iterable[str | float | None]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()

@@ -1,6 +1,6 @@
 """Exporting a run's results, in constant memory and without holding a connection while the client reads."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from services.reporting import export
 from services.reporting.entities import Run
@@ -8,15 +8,24 @@ from services.reporting.store import exports
 from shared.postgres import Database
 
 
-async def export_results(database: Database, run: Run) -> AsyncIterator[bytes]:
+async def export_results(database: Database, run: Run) -> AsyncGenerator[bytes, None]:
     """The run's CSV file in pieces, one row a result, in order of its cases."""
     yield export.header()
-    after = exports.START
-    while True:
-        async with database.connection() as connection:
-            rows = await exports.page(connection, run, after)
-        if not rows:
-            return
-        for chunk in export.chunks(rows):
-            yield chunk
-        after = (rows[-1].ord, rows[-1].evaluator)
+    block = await _next_block(database, run, -1)
+    while block is not None:
+        after = exports.start_of(block)
+        while rows := await _page(database, run, block, after):
+            for chunk in export.chunks(rows):
+                yield chunk
+            after = (rows[-1].ord, rows[-1].evaluator)
+        block = await _next_block(database, run, block)
+
+
+async def _next_block(database: Database, run: Run, after: int) -> int | None:
+    async with database.connection() as connection:
+        return await exports.next_block(connection, run, after)
+
+
+async def _page(database: Database, run: Run, block: int, after: tuple[int, str]) -> list[export.Exported]:
+    async with database.connection() as connection:
+        return await exports.page(connection, run, block, after)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,7 +43,7 @@ class Following:
     def __init__(self, database: Database, feed: Feed, clock: Callable[[], float] = time.monotonic) -> None:
         self._database, self._feed, self._clock = database, feed, clock
 
-    async def stream(self, workspace: UUID, run_id: UUID, after: int) -> AsyncIterator[bytes]:
+    async def stream(self, workspace: UUID, run_id: UUID, after: int) -> AsyncGenerator[bytes, None]:
         """Events after number `after`, until the final one, the run's deletion, the process's end, or an hour."""
         yield sse.RETRY
         ends = self._clock() + LIFE_SECONDS

@@ -1,6 +1,7 @@
 """Every read about runs."""
 
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -35,21 +36,23 @@ class ReportServicer(reports_pb2_grpc.ReportServiceServicer):
         status = status_filter(request.status if request.HasField("status") else None)
         return messages.results(await self._reading.results(workspace(), parse_id(request.run_id, RUN), status, wanted))
 
-    async def ExportResults(self, request: pb.ExportResultsRequest, context: Context) -> AsyncIterator[HttpBody]:
+    async def ExportResults(self, request: pb.ExportResultsRequest, context: Context) -> AsyncGenerator[HttpBody, None]:
         run = await self._reading.run(workspace(), parse_id(request.run_id, RUN))
         await context.send_initial_metadata((("content-disposition", f'attachment; filename="run-{run.id}.csv"'),))
-        async for data in export_results(self._database, run):
-            yield HttpBody(content_type=export.CONTENT_TYPE, data=data)
+        async with contextlib.aclosing(export_results(self._database, run)) as pieces:
+            async for data in pieces:
+                yield HttpBody(content_type=export.CONTENT_TYPE, data=data)
 
-    async def StreamRunEvents(self, request: pb.StreamRunEventsRequest, context: Context) -> AsyncIterator[HttpBody]:
+    async def StreamRunEvents(self, request: pb.StreamRunEventsRequest, context: Context) -> AsyncGenerator[HttpBody, None]:
         sent = [str(value) for name, value in context.invocation_metadata() or () if name == "last-event-id"]
         after = sse.last_event_id(sent[-1] if sent else "")
         run = await self._reading.known(workspace(), parse_id(request.run_id, RUN))
         if run.closed and after >= run.last_seq:
             await answer_with(context, 204)
             return
-        async for data in self._following.stream(run.workspace_id, run.id, after):
-            yield HttpBody(content_type=sse.CONTENT_TYPE, data=data)
+        async with contextlib.aclosing(self._following.stream(run.workspace_id, run.id, after)) as events:
+            async for data in events:
+                yield HttpBody(content_type=sse.CONTENT_TYPE, data=data)
 
     async def ListRunHistory(self, request: pb.ListRunHistoryRequest, context: Context) -> pb.ListRunHistoryResponse:  # noqa: ARG002 the same
         wanted = _page_request(request)

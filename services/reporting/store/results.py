@@ -80,27 +80,30 @@ async def count(connection: Connection, blocks: Sequence[Block]) -> None:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a page begins: at the `skip`-th of those results whose ord is at least `first_ord`."""
+    """Where a page is: after the first `skip` of those results whose ord is from `first_ord` up to, not with, `end_ord`."""
 
     first_ord: int
+    end_ord: int
     skip: int
 
 
 async def page(connection: Connection, run: Run, status: str | None, request: PageRequest) -> Page[Result]:
     """A page of a run's results in order of ord, of one status or of all."""
     total = run.tally.of(status)
-    place = await _place(connection, run, status, request.offset) if request.offset < total else None
+    place = await _place(connection, run, status, request) if request.offset < total else None
     if place is None:
         return Page([], total, request)
+    # Bounded at both ends: however the planner goes about it, it reads no more than those blocks.
     rows = await connection.fetch(
         f"""
         SELECT {COLUMNS} FROM results
-        WHERE workspace_id = $1 AND run_id = $2 AND ord >= $3 {"AND status = $6" if status else ""}
-        ORDER BY ord, evaluator OFFSET $4 LIMIT $5
+        WHERE workspace_id = $1 AND run_id = $2 AND ord >= $3 AND ord < $4 {"AND status = $7" if status else ""}
+        ORDER BY ord, evaluator OFFSET $5 LIMIT $6
         """,  # noqa: S608 constants of this module
         run.workspace_id,
         run.id,
         place.first_ord,
+        place.end_ord,
         place.skip,
         request.size,
         *([status] if status else []),
@@ -108,20 +111,23 @@ async def page(connection: Connection, run: Run, status: str | None, request: Pa
     return Page([_result(row) for row in rows], total, request)
 
 
-async def _place(connection: Connection, run: Run, status: str | None, offset: int) -> _Place | None:
+async def _place(connection: Connection, run: Run, status: str | None, request: PageRequest) -> _Place | None:
     counted = {None: "passed + failed + errors", PASSED: "passed", FAILED: "failed", ERROR: "errors"}[status]
-    row = await connection.fetchrow(
+    rows = await connection.fetch(
         f"""
         SELECT block, upto - many AS before
         FROM (SELECT block, {counted} AS many, sum({counted}) OVER (ORDER BY block) AS upto
               FROM result_blocks WHERE workspace_id = $1 AND run_id = $2) AS numbered
-        WHERE upto > $3 ORDER BY block LIMIT 1
+        WHERE upto > $3 AND upto - many < $4 ORDER BY block
         """,  # noqa: S608 the same
         run.workspace_id,
         run.id,
-        offset,
+        request.offset,
+        request.offset + request.size,
     )
-    return None if row is None else _Place(row["block"] * BLOCK_ORDS, offset - int(row["before"]))
+    if not rows:
+        return None
+    return _Place(rows[0]["block"] * BLOCK_ORDS, (rows[-1]["block"] + 1) * BLOCK_ORDS, request.offset - int(rows[0]["before"]))
 
 
 def _result(row: asyncpg.Record) -> Result:

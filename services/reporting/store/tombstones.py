@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from services.reporting.store.results import BLOCK_ORDS
 from shared.postgres import Connection
 
-SLICE = 5000
+SLICE_BLOCKS = 5
 # A transaction that was open when the tombstone was set may still commit rows: it is looked at again for this long.
 SETTLED = "1 minute"
 # Later than this the runner knows nothing of it either, and what asks it is told so.
@@ -53,29 +54,37 @@ async def hold(connection: Connection, workspace: UUID, run_id: UUID) -> bool:
     return found is not None
 
 
-async def remove_results(connection: Connection, workspace: UUID, run_id: UUID) -> int:
-    """Removes a slice of a run's results, and tells how many."""
-    removed = await connection.fetch(
+async def remove_results(connection: Connection, workspace: UUID, run_id: UUID) -> bool:
+    """Removes a slice of a run's results. False if there was none left."""
+    span = await connection.fetchrow(
         """
-        DELETE FROM results WHERE workspace_id = $1 AND (run_id, ord, evaluator) IN (
-          SELECT run_id, ord, evaluator FROM results WHERE workspace_id = $1 AND run_id = $2 ORDER BY ord, evaluator LIMIT $3)
-        RETURNING 1
+        WITH removed AS (
+          DELETE FROM result_blocks WHERE workspace_id = $1 AND run_id = $2 AND block IN (
+            SELECT block FROM result_blocks WHERE workspace_id = $1 AND run_id = $2 ORDER BY block LIMIT $3)
+          RETURNING block
+        )
+        SELECT min(block) AS first, max(block) AS last FROM removed
         """,
         workspace,
         run_id,
-        SLICE,
+        SLICE_BLOCKS,
     )
-    return len(removed)
+    if span is None or span["first"] is None:
+        return False
+    await connection.execute(
+        "DELETE FROM results WHERE workspace_id = $1 AND run_id = $2 AND ord >= $3 AND ord < $4",
+        workspace,
+        run_id,
+        span["first"] * BLOCK_ORDS,
+        (span["last"] + 1) * BLOCK_ORDS,
+    )
+    return True
 
 
 async def remove_run(connection: Connection, workspace: UUID, run_id: UUID) -> None:
     """Removes what is left of a run once its results are gone."""
-    for statement in (
-        "DELETE FROM result_blocks WHERE workspace_id = $1 AND run_id = $2",
-        "DELETE FROM run_events WHERE workspace_id = $1 AND run_id = $2",
-        "DELETE FROM runs WHERE workspace_id = $1 AND id = $2",
-    ):
-        await connection.execute(statement, workspace, run_id)
+    await connection.execute("DELETE FROM run_events WHERE workspace_id = $1 AND run_id = $2", workspace, run_id)
+    await connection.execute("DELETE FROM runs WHERE workspace_id = $1 AND id = $2", workspace, run_id)
 
 
 async def settle(connection: Connection) -> None:
