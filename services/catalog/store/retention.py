@@ -33,11 +33,14 @@ async def prune_files(sql: Sql) -> int:
         """,
         FILE_SLICE,
     )
+    freed = [row["sha256"] for row in digests]
+    # An upload of the same content may be under way: once its transaction is over, the delete below sees its file.
+    await sql.execute("SELECT FROM blobs WHERE sha256 = ANY($1::bytea[]) ORDER BY sha256 FOR UPDATE", freed)
     await sql.execute(
         """
         DELETE FROM blobs WHERE sha256 = ANY($1::bytea[]) AND NOT EXISTS (SELECT FROM files WHERE files.sha256 = blobs.sha256)
         """,
-        [row["sha256"] for row in digests],
+        freed,
     )
     return len(digests)
 

@@ -1,11 +1,15 @@
 """What is forgotten, and what is kept."""
 
+import asyncio
+import hashlib
 from typing import Any
 
 from assay.catalog.v1 import files_pb2, test_cases_pb2 as pb
+from services.catalog.__main__ import now
+from services.catalog.entities.files import File
 from services.catalog.operations.retention import Retention
-from services.catalog.store import retention as store
-from shared.ids import canonical_id
+from services.catalog.store import files, retention as store
+from shared.ids import canonical_id, new_id
 from tests.services.catalog.house import House, not_found
 from tests.services.catalog.servicers.test_csv import HEAD, uploaded
 from tests.services.catalog.servicers.test_files import PNG, id_in, upload, uploaded as file_of
@@ -73,6 +77,39 @@ async def test_a_content_that_another_workspace_uploaded_stays(house: House) -> 
     await Retention(house.database).prune()
     answer = await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(theirs)), metadata=house.them.metadata)
     assert answer.data == b"same"
+
+
+async def outdated(house: House, content: bytes) -> None:
+    """A file of another workspace that is due to go, with its content."""
+    answer = await file_of(house, upload(content), house.them.metadata)
+    await execute(house, "UPDATE files SET uploaded_at = uploaded_at - interval '25 hours' WHERE id = $1", canonical_id(id_in(answer)))
+
+
+def a_file(house: House, content: bytes) -> File:
+    return File(new_id(), house.us.workspace, hashlib.sha256(content).digest(), "text/plain", len(content), now())
+
+
+async def test_a_content_stays_that_is_being_uploaded_while_it_is_pruned(house: House) -> None:
+    await outdated(house, b"twice")
+    async with house.database.transaction() as sql:
+        kept = await files.keep(sql, a_file(house, b"twice"), b"twice")
+        pruning = asyncio.create_task(Retention(house.database).prune())
+        await asyncio.sleep(0.2)
+        assert not pruning.done()
+    await pruning
+    answer = await house.files.GetFile(files_pb2.GetFileRequest(file_id=str(kept.id)), metadata=house.us.metadata)
+    assert answer.data == b"twice"
+
+
+async def test_a_content_comes_back_that_was_pruned_while_it_is_uploaded(house: House) -> None:
+    await outdated(house, b"again")
+    async with house.database.transaction() as sql:
+        await store.prune_files(sql)
+        uploading = asyncio.create_task(file_of(house, upload(b"again")))
+        await asyncio.sleep(0.2)
+        assert not uploading.done()
+    answer = await house.files.GetFile(files_pb2.GetFileRequest(file_id=id_in(await uploading)), metadata=house.us.metadata)
+    assert answer.data == b"again"
 
 
 async def test_old_keys_go(house: House) -> None:

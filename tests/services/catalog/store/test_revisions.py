@@ -87,3 +87,10 @@ async def test_a_stream_goes_on_exactly_although_the_set_is_edited(house: House)
     async with house.database.connection() as sql:
         second = await store.batch_at(sql, workspace, set_id, 1, (first[-1]["position"], first[-1]["id"]))
     assert [row["question"] for row in (*first, *second)] == [f"q{row}" for row in range(1000)]
+
+
+async def test_batches_go_by_order_before_creation(house: House) -> None:
+    made = await house.a_set()
+    await uploaded(house, made.id, HEAD + "".join(f"q{row},e,,,,{-(row // 7)}\n" for row in range(1200)).encode())
+    cases = [case.question for batch in await stream(house, made.id, 1) for case in batch.cases]
+    assert cases == [f"q{row}" for row in sorted(range(1200), key=lambda row: (-(row // 7), row))]
