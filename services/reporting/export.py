@@ -65,5 +65,8 @@ def _cells(row: Exported) -> tuple[str | float | None, ...]:
 
 
 def safe(text: str | None) -> str | None:
-    """A text cell that no spreadsheet takes for a formula: those that could be one get a leading apostrophe."""
-    return f"'{text}" if text and text.startswith(DANGEROUS) else text
+    """A text cell that no spreadsheet takes for a formula: those that could be one get a leading apostrophe.
+
+    So do those that look as if they had got one already, for the import takes one off and must not take off theirs.
+    """
+    return f"'{text}" if text and text.lstrip("'").startswith(DANGEROUS) else text

@@ -8,6 +8,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from assay.catalog.v1 import contexts_pb2 as pb
 from services.catalog.convert import fields
+from services.catalog.entities import faults
 from services.catalog.entities.contexts import Context, Prompt
 from shared.pages import Page
 
@@ -15,11 +16,11 @@ TEXTS = ("model",)
 
 
 def prompt(request: pb.CreateContextRequest) -> Prompt:
-    """What is to be made. Raises Invalid for an id that is none."""
+    """What is to be made. Raises Invalid for an id that is none, naming a wrong name too."""
     said = fields.cleared(fields.given(request, ("statement", *TEXTS)), TEXTS)
     if request.HasField("parameters"):
         said["parameters"] = MessageToDict(request.parameters)
-    return Prompt(request.name, fields.body_id("connection_id", request.connection_id), **said)
+    return Prompt(request.name, fields.body_id("connection_id", request.connection_id, faults.name(request.name)), **said)
 
 
 def changes(request: pb.UpdateContextRequest) -> dict[str, Any]:

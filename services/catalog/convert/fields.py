@@ -8,8 +8,11 @@ from uuid import UUID
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from services.catalog.entities.faults import Faults
 from shared.errors import Invalid
 from shared.ids import canonical_id
+
+NONE: Faults = {}
 
 
 class NamedValues(Protocol):
@@ -20,14 +23,17 @@ class NamedValues(Protocol):
         ...
 
 
-def body_id(field: str, text: str) -> UUID:
-    """An id in a body or a query. Raises Invalid where it is missing or malformed; an unknown one is found out later."""
+def body_id(field: str, text: str, others: Faults = NONE) -> UUID:
+    """An id in a body or a query. Raises Invalid where it is missing or malformed; an unknown one is found out later.
+
+    `others`: what else is known to be wrong with the request, told along so that every fault is named at once.
+    """
     if not text:
-        raise Invalid({field: "is required"})
+        raise Invalid({**others, field: "is required"})
     try:
         return canonical_id(text)
     except ValueError:
-        raise Invalid({field: "must be a UUID"}) from None
+        raise Invalid({**others, field: "must be a UUID"}) from None
 
 
 def enum_name(enum: NamedValues, number: int) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 
 from assay.catalog.v1 import test_sets_pb2 as pb
 from services.catalog.convert import fields
+from services.catalog.entities import faults
 from services.catalog.entities.queries import SET_SORTS, SetQuery, sort_of
 from services.catalog.entities.test_sets import Outline, TestSet
 from shared.pages import Page, page_request
@@ -12,11 +13,11 @@ TEXTS = ("description",)
 
 
 def outline(request: pb.CreateTestSetRequest) -> Outline:
-    """What is to be made. Raises Invalid for an id that is none."""
+    """What is to be made. Raises Invalid for an id that is none, naming a wrong name too."""
     said = fields.cleared(fields.given(request, ("language", *TEXTS)), TEXTS)
     if request.HasField("mode"):
         said["mode"] = fields.enum_name(pb.TestSet.Mode, request.mode)
-    return Outline(request.name, fields.body_id("context_id", request.context_id), **said)
+    return Outline(request.name, fields.body_id("context_id", request.context_id, faults.name(request.name)), **said)
 
 
 def changes(request: pb.UpdateTestSetRequest) -> dict[str, Any]:

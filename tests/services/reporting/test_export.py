@@ -42,9 +42,14 @@ def test_a_text_that_could_be_a_formula_gets_an_apostrophe(first: str) -> None:
     assert export.safe(f"{first}cmd|'/c calc'!A0") == f"'{first}cmd|'/c calc'!A0"
 
 
-@pytest.mark.parametrize("text", ["", "1-1", " =1", "'=1", "plain", "\u4f60=", None])
+@pytest.mark.parametrize("text", ["", "1-1", " =1", "'tis", "plain", "\u4f60=", None])
 def test_other_texts_stay_as_they_are(text: str | None) -> None:
     assert export.safe(text) == text
+
+
+@pytest.mark.parametrize("text", ["'=1", "''=1", "'\t"])
+def test_a_text_that_looks_escaped_gets_an_apostrophe_of_its_own(text: str) -> None:
+    assert export.safe(text) == f"'{text}"
 
 
 def test_numbers_stay_numbers() -> None:
