@@ -1,0 +1,51 @@
+"""A database with the tables of delivery, as every service has them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from shared.postgres import Database, open_pool
+from tests.servers import PostgresServer
+
+# Every service begins with the same migration; see services/*/migrations.
+DELIVERY = Path(__file__).parents[2] / "services" / "runner" / "migrations" / "0001_delivery.sql"
+
+
+async def emptied(url: str) -> None:
+    """Makes the tables of delivery anew, which is quicker than another database."""
+    connection = await asyncpg.connect(url)
+    try:
+        async with connection.transaction():
+            await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+            await connection.execute(DELIVERY.read_text().partition("-- migrate:down")[0])
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def our_url(postgres: PostgresServer) -> str:
+    """A database for the tests of this folder."""
+    return postgres.create([])["assay"]
+
+
+@pytest.fixture(scope="session")
+def their_url(postgres: PostgresServer) -> str:
+    """Another one, for the other end of a topic."""
+    return postgres.create([])["assay"]
+
+
+@pytest.fixture
+async def delivery_url(our_url: str) -> str:
+    """Our database, with empty tables of delivery and nothing else."""
+    await emptied(our_url)
+    return our_url
+
+
+@pytest.fixture
+async def database(delivery_url: str) -> AsyncIterator[Database]:
+    """That database, opened as a service does it."""
+    opened = Database(await open_pool(delivery_url))
+    yield opened
+    await opened.close()
