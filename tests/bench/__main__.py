@@ -4,12 +4,14 @@ import argparse
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 from rich.console import Console
 
 from deploy.local import postgres
@@ -64,7 +66,7 @@ def _measure(console: Console, env: Mapping[str, str], wanted: list[str]) -> tup
         console.print(f"({name}) {title} ...")
         try:
             figures += measure(bench)
-        except BenchFailedError as failure:
+        except (BenchFailedError, asyncpg.PostgresError, subprocess.SubprocessError, OSError) as failure:
             console.print(f"    {failure}", soft_wrap=True)
             figures.append(Figure(name, title, "-", note=f"failed: {failure}"))
             failed = True
