@@ -45,10 +45,4 @@ def message(connection: Connection) -> pb.Connection:
 
 def page(found: Page[Connection]) -> pb.ListConnectionsResponse:
     """A page of them."""
-    return pb.ListConnectionsResponse(
-        items=[message(connection) for connection in found.items],
-        total=found.total,
-        page=found.request.page,
-        page_size=found.request.size,
-        total_pages=found.total_pages,
-    )
+    return pb.ListConnectionsResponse(items=[message(connection) for connection in found.items], **fields.page_numbers(found))

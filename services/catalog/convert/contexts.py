@@ -59,10 +59,4 @@ def struct(parameters: Mapping[str, Any] | None) -> Struct | None:
 
 def page(found: Page[Context]) -> pb.ListContextsResponse:
     """A page of them."""
-    return pb.ListContextsResponse(
-        items=[message(context) for context in found.items],
-        total=found.total,
-        page=found.request.page,
-        page_size=found.request.size,
-        total_pages=found.total_pages,
-    )
+    return pb.ListContextsResponse(items=[message(context) for context in found.items], **fields.page_numbers(found))

@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from services.catalog.entities.faults import Faults
 from shared.errors import Invalid
 from shared.ids import canonical_id
+from shared.pages import Page, PageRequest, page_request
 
 NONE: Faults = {}
 
@@ -52,6 +53,18 @@ def given(request: Message, fields: Collection[str]) -> dict[str, Any]:
 def cleared(changes: Mapping[str, Any], fields: Collection[str]) -> dict[str, Any]:
     """With None for "" in optional texts: that is how a caller clears one."""
     return {field: None if value == "" and field in fields else value for field, value in changes.items()}
+
+
+def wanted_page(request: Message) -> PageRequest:
+    """Which page a list request asks for. Raises Invalid naming each wrong parameter."""
+    sent = given(request, ("page", "page_size"))
+    return page_request(sent.get("page"), sent.get("page_size"))
+
+
+def page_numbers(found: Page[Any]) -> dict[str, int]:
+    """What every page tells beside its items."""
+    request = found.request
+    return {"total": found.total, "page": request.page, "page_size": request.size, "total_pages": found.total_pages}
 
 
 def timestamp(moment: datetime) -> Timestamp:

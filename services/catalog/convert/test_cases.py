@@ -10,7 +10,7 @@ from services.catalog.csv_import import Imported
 from services.catalog.entities.queries import CASE_SORTS, CaseQuery, case_filter, sort_of
 from services.catalog.entities.test_cases import Content, TestCase
 from shared.errors import Invalid
-from shared.pages import Page, page_request
+from shared.pages import Page
 
 TEXTS = ("file_url", "file_mime_type")
 NUMBERS = ("passing_score", "order")
@@ -44,10 +44,7 @@ def _texts(values: ListValue) -> tuple[str, ...]:
 def query(request: pb.ListTestCasesRequest) -> CaseQuery:
     """Which page, in which order, filtered how. Raises Invalid naming each wrong parameter."""
     return CaseQuery(
-        page_request(
-            request.page if request.HasField("page") else None,
-            request.page_size if request.HasField("page_size") else None,
-        ),
+        fields.wanted_page(request),
         sort_of(request.sort_by or "order", request.sort_order or "asc", CASE_SORTS),
         case_filter(request.filters),
     )
@@ -85,10 +82,4 @@ def imported(found: Imported) -> pb.UploadCsvResponse:
 
 def page(found: Page[TestCase]) -> pb.ListTestCasesResponse:
     """A page of them."""
-    return pb.ListTestCasesResponse(
-        items=[message(case) for case in found.items],
-        total=found.total,
-        page=found.request.page,
-        page_size=found.request.size,
-        total_pages=found.total_pages,
-    )
+    return pb.ListTestCasesResponse(items=[message(case) for case in found.items], **fields.page_numbers(found))

@@ -7,7 +7,7 @@ from services.catalog.convert import fields
 from services.catalog.entities import faults
 from services.catalog.entities.queries import SET_SORTS, SetQuery, sort_of
 from services.catalog.entities.test_sets import Outline, TestSet
-from shared.pages import Page, page_request
+from shared.pages import Page
 
 TEXTS = ("description",)
 
@@ -31,10 +31,7 @@ def changes(request: pb.UpdateTestSetRequest) -> dict[str, Any]:
 def query(request: pb.ListTestSetsRequest) -> SetQuery:
     """Which page, in which order. Raises Invalid naming each wrong parameter."""
     return SetQuery(
-        page_request(
-            request.page if request.HasField("page") else None,
-            request.page_size if request.HasField("page_size") else None,
-        ),
+        fields.wanted_page(request),
         sort_of(request.sort_by or "last_run_at", request.sort_order or "desc", SET_SORTS),
         request.search,
     )
@@ -60,10 +57,4 @@ def message(test_set: TestSet) -> pb.TestSet:
 
 def page(found: Page[TestSet]) -> pb.ListTestSetsResponse:
     """A page of them."""
-    return pb.ListTestSetsResponse(
-        items=[message(test_set) for test_set in found.items],
-        total=found.total,
-        page=found.request.page,
-        page_size=found.request.size,
-        total_pages=found.total_pages,
-    )
+    return pb.ListTestSetsResponse(items=[message(test_set) for test_set in found.items], **fields.page_numbers(found))

@@ -3,14 +3,13 @@
 from google.protobuf.empty_pb2 import Empty
 
 from assay.catalog.v1 import connections_pb2 as pb, connections_pb2_grpc
-from services.catalog.convert import connections as convert
+from services.catalog.convert import connections as convert, fields
 from services.catalog.operations.connections import Connections
 from services.catalog.servicers.answering import creation
 from services.catalog.store import connections as store
 from shared.identity import workspace
 from shared.ids import parse_id
 from shared.interceptors import Context
-from shared.pages import page_request
 from shared.server import answer_with
 
 
@@ -28,12 +27,8 @@ class ConnectionServicer(connections_pb2_grpc.ConnectionServiceServicer):
         return made
 
     async def ListConnections(self, request: pb.ListConnectionsRequest, context: Context) -> pb.ListConnectionsResponse:  # noqa: ARG002
-        wanted = page_request(
-            request.page if request.HasField("page") else None,
-            request.page_size if request.HasField("page_size") else None,
-        )
         async with self._database.connection() as sql:
-            return convert.page(await store.page(sql, workspace(), wanted))
+            return convert.page(await store.page(sql, workspace(), fields.wanted_page(request)))
 
     async def GetConnection(self, request: pb.GetConnectionRequest, context: Context) -> pb.Connection:  # noqa: ARG002
         async with self._database.connection() as sql:

@@ -3,14 +3,13 @@
 from google.protobuf.empty_pb2 import Empty
 
 from assay.catalog.v1 import contexts_pb2 as pb, contexts_pb2_grpc
-from services.catalog.convert import contexts as convert
+from services.catalog.convert import contexts as convert, fields
 from services.catalog.operations.contexts import Contexts
 from services.catalog.servicers.answering import creation
 from services.catalog.store import contexts as store
 from shared.identity import workspace
 from shared.ids import parse_id
 from shared.interceptors import Context
-from shared.pages import page_request
 from shared.server import answer_with
 
 
@@ -27,12 +26,8 @@ class ContextServicer(contexts_pb2_grpc.ContextServiceServicer):
         return made
 
     async def ListContexts(self, request: pb.ListContextsRequest, context: Context) -> pb.ListContextsResponse:  # noqa: ARG002
-        wanted = page_request(
-            request.page if request.HasField("page") else None,
-            request.page_size if request.HasField("page_size") else None,
-        )
         async with self._database.connection() as sql:
-            return convert.page(await store.page(sql, workspace(), wanted))
+            return convert.page(await store.page(sql, workspace(), fields.wanted_page(request)))
 
     async def GetContext(self, request: pb.GetContextRequest, context: Context) -> pb.Context:  # noqa: ARG002
         async with self._database.connection() as sql:

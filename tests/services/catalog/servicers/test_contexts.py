@@ -56,6 +56,11 @@ async def test_a_malformed_connection_is_wrong(house: House, connection_id: str,
             await update(house, (await house.a_context()).id, connection_id=connection_id)
 
 
+async def test_a_malformed_connection_hides_no_wrong_name(house: House) -> None:
+    with invalid("name: must not be empty; connection_id: must be a UUID"):
+        await house.a_context(name="", connection_id="none")
+
+
 async def test_an_unknown_connection_is_not_found(house: House) -> None:
     theirs = (await house.a_connection(house.them)).id
     made = await house.a_context()
