@@ -119,6 +119,17 @@ class EmptySet(DomainError):
     reason = ErrorReason.ERROR_REASON_EMPTY_SET
 
 
+class RateLimited(DomainError):
+    """More requests than a credential may make; `seconds` until the next."""
+
+    code = grpc.StatusCode.RESOURCE_EXHAUSTED
+    reason = ErrorReason.ERROR_REASON_RATE_LIMITED
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__("too many requests")
+        self.retry_after = seconds
+
+
 class Unavailable(DomainError):
     """Something we depend on can't be reached; safe to repeat."""
 

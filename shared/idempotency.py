@@ -124,6 +124,6 @@ async def trim(connection: Connection) -> None:
         """
         DELETE FROM idempotency_keys WHERE (workspace_id, operation, key) IN (
           SELECT workspace_id, operation, key FROM idempotency_keys
-          WHERE created_at < now() - interval '24 hours' LIMIT 1000)
+          WHERE created_at < now() - interval '24 hours' LIMIT 10000)
         """
     )

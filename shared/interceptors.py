@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from shared import hygiene, observe
 from shared.errors import DomainError, Invalid, Unavailable, to_status
 from shared.identity import Identifier
+from shared.limits import RateLimit
 from shared.methods import Method, method_of
 from shared.postgres import OUTAGES
 
@@ -41,8 +42,9 @@ class Malformed:
 class Boundary(grpc.aio.ServerInterceptor):
     """Wraps every handler of a service."""
 
-    def __init__(self, identifier: Identifier) -> None:
+    def __init__(self, identifier: Identifier, requests_per_second: float = 0.0) -> None:
         self._identifier = identifier
+        self._limit = RateLimit(requests_per_second)
 
     async def intercept_service(
         self,
@@ -97,7 +99,9 @@ class Boundary(grpc.aio.ServerInterceptor):
         started = time.perf_counter()
         code = grpc.StatusCode.OK
         try:
-            await self._identifier.identify(method, tuple(context.invocation_metadata() or ()))
+            caller = await self._identifier.identify(method, tuple(context.invocation_metadata() or ()))
+            if not method.internal:
+                self._limit.spend(caller.credential_id)
             _check(request, method)
             yield
         except grpc.aio.AbortError:

@@ -62,6 +62,7 @@ class Config:
     metrics_listen: str = ""
     instance: str = SERVICE
     allowed_origins: tuple[str, ...] = ()
+    requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
 
 
@@ -107,7 +108,8 @@ def boundary(settings: Config, credentials: Credentials) -> Boundary:
     """Identity around every call; tokens are looked up in our own store."""
     public = urlsplit(settings.public_url)
     origins = (f"{public.scheme}://{public.netloc}", *settings.allowed_origins)
-    return Boundary(Identifier(read_issuers(settings.jwt_issuers), settings.service_key, credentials.authenticate, origins))
+    identifier = Identifier(read_issuers(settings.jwt_issuers), settings.service_key, credentials.authenticate, origins)
+    return Boundary(identifier, settings.requests_per_second)
 
 
 async def main(settings: Config) -> None:

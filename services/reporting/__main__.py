@@ -51,6 +51,7 @@ class Config:
     metrics_listen: str = ""
     instance: str = SERVICE
     lease_seconds: float = 15.0
+    requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
 
 
@@ -109,7 +110,7 @@ def build(settings: Config, database: Database) -> server.App:
     return server.App(
         name=SERVICE,
         listen=settings.listen,
-        boundary=Boundary(Identifier(issuers, settings.service_key, authenticate, origins)),
+        boundary=Boundary(Identifier(issuers, settings.service_key, authenticate, origins), settings.requests_per_second),
         register=register,
         ready=ready,
         tasks=[

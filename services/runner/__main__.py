@@ -64,6 +64,7 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     public_url: str = ""
     documentation: str = str(DOCUMENTATION)
+    requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
 
 
@@ -126,7 +127,7 @@ async def main(settings: Config) -> None:
         server.App(
             SERVICE,
             settings.listen,
-            Boundary(identifier),
+            Boundary(identifier, settings.requests_per_second),
             register,
             partial(until_migrated, database, SCHEMA_VERSION),
             tasks=[
