@@ -8,14 +8,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import asyncpg
 from rich.console import Console
 
-from deploy.local import postgres
-from deploy.local.settings import default_directory, read_settings
+from deploy.local import ports, postgres
+from deploy.local.settings import PREFERRED_PORTS, default_directory, read_settings
 from deploy.local.stack import Stack
 from tests.bench.evaluations import Evaluations, csv_upload, echo_runs, endpoint_runs
 from tests.bench.figures import Figure, show
@@ -80,7 +81,9 @@ def _stack(console: Console, *, running: bool) -> Iterator[Mapping[str, str]]:
         yield Stack(default_directory()).env()
         return
     folder = Path(tempfile.mkdtemp(prefix="assay-bench-"))
+    # Any ports: the usual ones are for the stack that somebody may start meanwhile.
     settings = read_settings()
+    settings = replace(settings, ports={**settings.ports, **{name: ports.any_free() for name in PREFERRED_PORTS}})
     stack = Stack(folder, settings)
     workers = f"{settings.runners} runner and {settings.scorers} scorer"
     console.print(f"A stack of its own with {workers} on {os.cpu_count()} cores ...")
