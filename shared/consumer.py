@@ -108,7 +108,9 @@ class Ear:
 
     async def _handled(self, hearing: Hearing, messages: list[Msg]) -> bool:
         try:
-            await hearing.handle([_received(hearing.topic, message) for message in messages])
+            # One number may come twice in a batch, and both would find it fresh.
+            once = {event.seq: event for event in (_received(hearing.topic, message) for message in messages)}
+            await hearing.handle(list(once.values()))
         except Exception:
             log.exception("an event was not handled", extra={"topic": hearing.topic.name, "events": len(messages)})
             return False
