@@ -49,3 +49,11 @@ async def database(delivery_url: str) -> AsyncIterator[Database]:
     opened = Database(await open_pool(delivery_url))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def ends(our_url: str, their_url: str) -> tuple[str, str]:
+    """Two databases with empty tables of delivery: the producer's and the consumer's."""
+    await emptied(our_url)
+    await emptied(their_url)
+    return our_url, their_url
