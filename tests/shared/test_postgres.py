@@ -1,0 +1,90 @@
+"""Transactions, outages, and what is tried again."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from shared.errors import Unavailable
+from shared.postgres import Database, retrying, until_migrated
+
+
+async def test_what_is_to_happen_after_a_commit_happens_after_no_rollback(database: Database) -> None:
+    commits = []
+    database.committed = lambda: commits.append(1)
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE kept (n int)")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO kept SELECT 1/0")
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM kept") == 0
+    assert commits == [1]
+
+
+async def test_a_connection_that_died_is_replaced(database: Database) -> None:
+    for _ in range(20):
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            async with database.transaction() as connection:
+                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_body_that_is_cancelled_leaves_no_transaction_open(database: Database) -> None:
+    async def sleep() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("CREATE TABLE halfway (n int)")
+            await connection.execute("SELECT pg_sleep(10)")
+
+    task = asyncio.create_task(sleep())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT to_regclass('halfway')") is None
+        assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == 0
+
+
+async def test_a_pool_without_a_free_connection_is_unavailable(delivery_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.postgres.ACQUIRE_TIMEOUT", 0.1)
+    async with await asyncpg.create_pool(delivery_url, min_size=1, max_size=1) as pool:
+        narrow = Database(pool)
+        async with narrow.connection():
+            with pytest.raises(Unavailable):
+                await narrow.connection().__aenter__()
+        async with narrow.connection() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.parametrize("conflict", [asyncpg.DeadlockDetectedError, asyncpg.SerializationError])
+async def test_a_conflict_is_tried_again_and_nothing_else(conflict: type[Exception]) -> None:
+    tries = []
+
+    async def attempt() -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            raise conflict
+        return len(tries)
+
+    assert await retrying(attempt) == 3
+    with pytest.raises(conflict):
+        await retrying(lambda: _raising(conflict), tries=2)
+    with pytest.raises(ZeroDivisionError):
+        await retrying(lambda: _raising(ZeroDivisionError))
+
+
+async def _raising(error: type[Exception]) -> None:
+    raise error
+
+
+async def test_a_service_waits_for_its_schema(database: Database) -> None:
+    waiting = asyncio.create_task(until_migrated(database, "0002"))
+    await asyncio.sleep(0.1)
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE schema_migrations (version text); INSERT INTO schema_migrations VALUES ('0001')")
+    await asyncio.sleep(0.6)
+    assert not waiting.done()
+    async with database.transaction() as connection:
+        await connection.execute("INSERT INTO schema_migrations VALUES ('0003')")
+    await asyncio.wait_for(waiting, 5)
