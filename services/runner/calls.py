@@ -10,6 +10,7 @@ from uuid import UUID
 
 import grpc
 
+from assay.runner.internal.v1 import events_pb2
 from services.runner.clients import Access, Catalog
 from services.runner.entities import BUILTIN, ClaimedCase, Executed, Run, Turn
 from services.runner.governor import Governor
@@ -42,12 +43,13 @@ class Caller:
     def __init__(self, governor: Governor, catalog: Catalog, targets: Mapping[str, Target], builtin: Builtin) -> None:
         self._governor, self._catalog, self._targets, self._builtin = governor, catalog, targets, builtin
         self._access: dict[UUID, tuple[Access, float]] = {}
-        self._limits: dict[UUID, int] = {}
 
-    def has_room(self, connection_id: UUID) -> bool:
-        """Whether another ticket of this connection may be claimed here; yes while its limit isn't known yet."""
-        limit = self._limits.get(connection_id)
-        return limit is None or self._governor.room(connection_id, limit) > 0
+    def has_room(self, ticket: events_pb2.Ticket) -> bool:
+        """Whether a ticket may be claimed here. Without a slot its cases would wait, leased, for as long as this runner lives."""
+        if ticket.at_once:
+            return True
+        governor = self._governor
+        return governor.has_share(ticket.run_slots) and governor.room(UUID(ticket.connection_id), ticket.connection_slots) > 0
 
     async def answer_all(self, run: Run, cases: Sequence[ClaimedCase]) -> list[Executed]:
         """A builtin target's answers to all cases, yielding to the event loop every 20 ms."""
@@ -70,7 +72,6 @@ class Caller:
     async def call(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Executed:
         """What becomes of a case; never raises for what the target does: an error has its place in the results."""
         target = run.target
-        self._limits[target.connection_id] = target.max_concurrency
         connection = (target.connection_id, target.max_concurrency)
         try:
             call = await self._prepare(run, case, history)

@@ -106,6 +106,8 @@ def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
         epoch=issued.epoch,
         connection_id=str(of.target.connection_id),
         at_once=of.target.kind == BUILTIN and of.mode != SCENARIO,
+        connection_slots=of.target.max_concurrency,
+        run_slots=of.slots,
     )
 
 

@@ -155,7 +155,7 @@ class Worker:
 
     async def _execute(self, run_id: UUID, held: Held) -> None:
         orders = held.orders
-        if not self._caller.has_room(UUID(orders[0].ticket.connection_id)):
+        if not self._caller.has_room(orders[0].ticket):
             await self._nak(orders, BUSY_NAK_SECONDS)
             return
         ranges = [order.range for order in orders]

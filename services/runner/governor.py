@@ -125,6 +125,10 @@ class Governor:
         gate = self._gate(connection_id, limit)
         return 2 * self._allowed(limit) - gate.wanted
 
+    def has_share(self, limit: int) -> bool:
+        """Whether any slot of a limit falls to this runner: where there are fewer slots than runners, some get none."""
+        return self._allowed(limit) > 0
+
     @asynccontextmanager
     async def slot(
         self, run: tuple[UUID, int], connection: tuple[UUID, int], per_minute: int = 0
