@@ -1,0 +1,32 @@
+"""Fixtures of the runner's tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.postgres import Database, open_pool
+from tests.servers import PostgresServer
+from tests.services.runner.house import TABLES, Asked, neighbourhood
+
+
+@pytest.fixture(scope="session")
+def runner_url(postgres: PostgresServer) -> str:
+    """The runner's database of this session."""
+    return postgres.create(["runner"])["runner"]
+
+
+@pytest.fixture
+async def database(runner_url: str) -> AsyncIterator[Database]:
+    """It, empty, and opened as the runner does it."""
+    opened = Database(await open_pool(runner_url, 16))
+    async with opened.transaction() as connection:
+        await connection.execute(f"TRUNCATE {TABLES}")
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[Asked]:
+    """Catalog and reporting, stood in for."""
+    async with neighbourhood() as found:
+        yield found

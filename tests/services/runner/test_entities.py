@@ -1,0 +1,132 @@
+"""Rules of runs that need no fixture."""
+
+import pytest
+from hypothesis import given, strategies as st
+
+from services.runner.entities import Range, Subject, Wish, new_run
+from shared.errors import EmptySet, Invalid, WrongState
+from shared.ids import new_id
+from tests.services.runner.house import NOW, a_run, a_target
+
+
+def a_wish(**said: object) -> Wish:
+    return Wish(new_id(), new_id(), **said)  # type: ignore[arg-type]
+
+
+def a_subject(case_count: int = 5, mode: str = "independent", max_concurrency: int = 8) -> Subject:
+    return Subject(3, case_count, mode, "en", a_target(max_concurrency=max_concurrency))
+
+
+@pytest.mark.parametrize(
+    ("kind", "mode", "slots", "cases", "size", "outstanding"),
+    [
+        ("openai", "independent", 1, 100, 1, 2),
+        ("openai", "independent", 7, 100, 1, 14),
+        ("openai", "independent", 8, 100, 2, 8),
+        ("openai", "independent", 100, 100, 25, 8),
+        ("openai", "independent", 300, 1000, 64, 10),
+        ("builtin", "independent", 1, 100, 64, 16),
+        ("builtin", "scenario", 3, 20, 20, 6),
+        ("http", "scenario", 1, 7, 7, 2),
+    ],
+)
+def test_size_and_number_of_tickets(kind: str, mode: str, slots: int, cases: int, size: int, outstanding: int) -> None:
+    run = a_run(cases, mode=mode, slots=slots, target=a_target(kind=kind))
+    assert (run.ticket_cases, run.outstanding) == (size, outstanding)
+
+
+@given(
+    case_count=st.integers(1, 300),
+    repeats=st.integers(1, 5),
+    slots=st.integers(1, 600),
+    kind=st.sampled_from(["openai", "builtin"]),
+    mode=st.sampled_from(["independent", "scenario"]),
+)
+def test_the_windows_of_a_run_cover_every_case_once(case_count: int, repeats: int, slots: int, kind: str, mode: str) -> None:
+    run = a_run(case_count, repeats, slots=slots, mode=mode, target=a_target(kind=kind))
+    covered: list[int] = []
+    next_ord = 0
+    while windows := a_run(case_count, repeats, slots=slots, mode=mode, target=run.target, next_ord=next_ord).windows(run.outstanding - 1):
+        [window] = windows
+        assert window.first // case_count == window.last // case_count  # never two repeats
+        assert window.last - window.first < run.ticket_cases
+        covered += range(window.first, window.last + 1)
+        next_ord = window.last + 1
+    assert covered == list(range(run.total_cases))
+
+
+@pytest.mark.parametrize(("out", "issued"), [(0, 8), (3, 5), (7, 1), (8, 0), (20, 0)])
+def test_a_window_is_filled_up_to_what_may_be_out(out: int, issued: int) -> None:
+    run = a_run(100, slots=8, target=a_target(kind="openai"))
+    assert run.windows(out) == [Range(2 * each, 2 * each + 1) for each in range(issued)]
+
+
+def test_nothing_is_issued_past_the_end() -> None:
+    assert a_run(10, next_ord=10).windows(0) == []
+
+
+@pytest.mark.parametrize(
+    ("state", "after"), [("pending", "cancelling"), ("running", "cancelling"), ("cancelling", "cancelling"), ("cancelled", "cancelled")]
+)
+def test_an_open_run_can_be_cancelled_and_a_cancelled_one_again(state: str, after: str) -> None:
+    assert a_run(state=state).cancelling().state == after
+
+
+@pytest.mark.parametrize(("state", "words"), [("completed", "a completed run"), ("error", "a run in error")])
+def test_an_ended_run_cannot_be_cancelled(state: str, words: str) -> None:
+    with pytest.raises(WrongState, match=words):
+        a_run(state=state).cancelling()
+
+
+def test_a_new_run_takes_the_smaller_of_both_limits() -> None:
+    subject = a_subject(max_concurrency=8)
+    made = [new_run(a_wish(max_concurrency=wished), subject, (new_id(), new_id()), NOW).slots for wished in (None, 3, 100)]
+    assert made == [8, 3, 8]
+
+
+def test_repeats_multiply_cases() -> None:
+    run = new_run(a_wish(repeats=4), a_subject(5), (new_id(), new_id()), NOW)
+    assert (run.total_cases, run.case_count, run.repeats, run.state) == (20, 5, 4, "pending")
+
+
+def test_a_set_without_cases_cannot_be_run() -> None:
+    with pytest.raises(EmptySet):
+        new_run(a_wish(), a_subject(0), (new_id(), new_id()), NOW)
+
+
+@pytest.mark.parametrize(
+    ("subject", "repeats", "field"),
+    [
+        (a_subject(201, "scenario"), 1, "test_set_id"),
+        (a_subject(1_000_001), 1, "repeats"),
+        (a_subject(10_001), 100, "repeats"),
+    ],
+)
+def test_a_run_that_is_too_large_is_refused(subject: Subject, repeats: int, field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        new_run(a_wish(repeats=repeats), subject, (new_id(), new_id()), NOW)
+    assert list(caught.value.fields) == [field]
+
+
+@pytest.mark.parametrize(("subject", "repeats"), [(a_subject(200, "scenario"), 1), (a_subject(1_000_000), 1), (a_subject(10_000), 100)])
+def test_the_largest_run_is_taken(subject: Subject, repeats: int) -> None:
+    assert new_run(a_wish(repeats=repeats), subject, (new_id(), new_id()), NOW).total_cases <= 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("wish", "fields"),
+    [
+        (a_wish(repeats=0), ["repeats"]),
+        (a_wish(repeats=101), ["repeats"]),
+        (a_wish(max_concurrency=0), ["max_concurrency"]),
+        (a_wish(max_concurrency=10_001), ["max_concurrency"]),
+        (a_wish(tags=("",)), ["tags[0]"]),
+        (a_wish(tags=("ok", "x" * 256)), ["tags[1]"]),
+        (a_wish(tags=("x",) * 51), ["tags"]),
+        (a_wish(repeats=-1, max_concurrency=-1, tags=("",)), ["repeats", "max_concurrency", "tags[0]"]),
+    ],
+)
+def test_each_wrong_field_is_named(wish: Wish, fields: list[str]) -> None:
+    with pytest.raises(Invalid) as caught:
+        wish.check()
+    assert list(caught.value.fields) == fields
