@@ -157,6 +157,11 @@ class Range:
     first: int
     last: int
 
+    @property
+    def ords(self) -> range:
+        """Each of them."""
+        return range(self.first, self.last + 1)
+
 
 @dataclass(frozen=True)
 class Ticket:

@@ -20,7 +20,8 @@ from assay.runner.internal.v1 import events_pb2
 from services.runner.calls import Caller
 from services.runner.entities import BUILTIN, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
-from services.runner.operations import dispatch, execution
+from services.runner.operations import execution
+from services.runner.together import Together
 from shared import observe
 from shared.errors import Unavailable
 from shared.jetstream import OUTAGES, Broker, Puller
@@ -77,6 +78,8 @@ class Held:
     run_id: UUID
     fences: dict[int, int] = field(default_factory=dict)
     writing: set[int] = field(default_factory=set)
+    lost: bool = False
+    """Whether an effect didn't take place, so that the rows must tell what is left."""
     task: asyncio.Task[None] | None = None
 
 
@@ -87,6 +90,7 @@ class Worker:
         self._database, self._broker, self._governor, self._caller = database, broker, governor, caller
         self._lease = lease
         self._held: set[Held] = set()
+        self._together = Together(database, lease)
         self._freed = asyncio.Event()
 
     async def run(self) -> None:
@@ -159,7 +163,7 @@ class Worker:
             await self._nak(orders, BUSY_NAK_SECONDS)
             return
         ranges = [order.range for order in orders]
-        run, claimed = await execution.claim(self._database, run_id, ranges, self._lease)
+        run, claimed = await self._claim(run_id, ranges)
         if run is not None and claimed:
             held.fences = {case.ord: case.fence for case in claimed}
             if run.mode == SCENARIO:
@@ -168,16 +172,28 @@ class Worker:
                 await self._at_once(run, claimed, held)
             else:
                 await self._in_parallel(run, claimed, held)
-        await self._settle(run_id, orders)
+        await self._settle(held, claimed_all=len(claimed) == sum(len(each.ords) for each in ranges))
 
-    async def _settle(self, run_id: UUID, orders: Sequence[Order]) -> None:
+    async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
+        """What may be taken of these ranges. Cancelled in the middle, it gives back what it got."""
+        claiming = asyncio.ensure_future(self._together.claim(run_id, ranges))
+        try:
+            return await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            _, claimed = await claiming
+            await execution.give_back(self._database, run_id, {case.ord: case.fence for case in claimed})
+            raise
+
+    async def _settle(self, held: Held, *, claimed_all: bool) -> None:
         """Acknowledges the tickets whose every case is executed; the rest comes again, here or elsewhere."""
-        open_ = await execution.open_ords(self._database, run_id, [order.range for order in orders])
-        left = [order for order in orders if any(order.range.first <= ord_ <= order.range.last for ord_ in open_)]
-        done = [order for order in orders if order not in left]
+        open_: list[int] = []
+        if held.lost or not claimed_all:  # else every case was claimed and written here, and there is nothing to look for
+            open_ = await execution.open_ords(self._database, held.run_id, [order.range for order in held.orders])
+        left = [order for order in held.orders if any(ord_ in order.range.ords for ord_ in open_)]
+        done = [order for order in held.orders if order not in left]
         await self._nak(left, LEASED_NAK_SECONDS)
         if done:
-            await dispatch.finish_tickets(self._database, run_id, [order.ticket.number for order in done])
+            await self._together.finish(held.run_id, [order.ticket.number for order in done])
         with contextlib.suppress(*OUTAGES):
             for order in done:
                 await order.message.ack()
@@ -231,14 +247,15 @@ class Worker:
             held.writing -= ords
         for ord_ in ords:
             held.fences.pop(ord_, None)
-        return len(written) == len(executed)
+        held.lost |= len(written) < len(ords)
+        return len(written) == len(ords)
 
     async def _written(self, run: Run, executed: Sequence[Executed]) -> set[int]:
         """What was paid for is not thrown away because Postgres restarts: tried until a lease has surely passed."""
         gives_up = asyncio.get_running_loop().time() + 4 * self._lease.total_seconds()
         while True:
             try:
-                return await execution.record(self._database, run, executed)
+                return await self._together.record(run, executed)
             except (Unavailable, *DATABASE_OUTAGES):
                 if asyncio.get_running_loop().time() > gives_up:
                     raise

@@ -30,7 +30,7 @@ CLAIMED = f"{FROZEN}, c.fence, c.attempts"
 
 
 def _ords(ranges: Sequence[Range]) -> list[int]:
-    return [ord_ for each in ranges for ord_ in range(each.first, each.last + 1)]
+    return [ord_ for each in ranges for ord_ in each.ords]
 
 
 async def freeze(connection: Connection, records: Sequence[tuple[Any, ...]]) -> None:
