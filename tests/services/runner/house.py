@@ -1,7 +1,7 @@
 """What the runner's tests stand on: runs to execute, and the neighbours that it asks, in this process."""
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -174,6 +174,7 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
     refusal: Exception | None = None
     batch: int = 4
     streamed: int = 0
+    streaming: Callable[[], Awaitable[None]] | None = None  # awaited when all cases were streamed
     forgotten: list[str] = field(default_factory=list)
 
     async def ResolveTarget(self, request: Any, context: Any) -> catalog_pb2.ResolvedTarget:  # noqa: ARG002
@@ -185,6 +186,8 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
         self.streamed += 1
         for first in range(0, len(self.cases), self.batch):
             yield catalog_pb2.CaseBatch(cases=self.cases[first : first + self.batch])
+        if self.streaming is not None:
+            await self.streaming()
         if self.refusal is not None:
             raise self.refusal
 
