@@ -2,7 +2,8 @@
 
 -- Headers by which gateway and services speak to each other: from a client they would be forged.
 local PRIVATE = { "^x%-http%-code$", "^x%-internal%-service$", "^x%-native%-grpc$", "^x%-local%-reply$", "^x%-assay%-", "^x%-envoy%-" }
-local GRPC = { "^grpc%-" }
+-- What means something to gRPC alone. A service refuses a call whose "-bin" headers are no base64, as a fault of its own.
+local GRPC = { "^grpc%-", "%-bin$" }
 
 local function remove(headers, patterns)
   local unwanted = {}
