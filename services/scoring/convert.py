@@ -1,6 +1,7 @@
 """How cases and scores are spelled: message ⇄ entity."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -10,7 +11,11 @@ from assay.catalog.internal.v1 import catalog_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
 from services.scoring.entities import Endpoint, Item, Judging, Score, Scored
+from shared.hygiene import cleaned
 from shared.outbox import parts_by_size
+
+# Characters of one reason, error or warning.
+MAX_TEXT = 4_000
 
 
 def judging(workspace: UUID, settings: catalog_pb2.JudgeSettings) -> Judging:
@@ -42,6 +47,30 @@ def not_executed(case: events_pb2.ExecutedCase) -> Score:
     """The score of a case that has no output: its error, kept in the denominator."""
     reason = case.error or "the target gave no answer"
     return Score("error", None, "deterministic", case.passing_score, reason, "", error=reason)
+
+
+def given_up(case: events_pb2.ExecutedCase, tries: int) -> Score:
+    """The score of a case of an event that was tried too often; a case that has an error of its own keeps it."""
+    if case.HasField("error"):
+        return not_executed(case)
+    reason = f"scoring was tried {tries} times and never ended"
+    return Score("error", None, "deterministic", case.passing_score, reason, "", error=reason)
+
+
+def storable(score: Score) -> Score:
+    """What a judge and its endpoint said is hostile: without what Postgres and protobuf refuse, and no longer than an event carries."""
+    return replace(
+        score,
+        reason=_text(score.reason),
+        error=None if score.error is None else _text(score.error),
+        warnings=tuple(map(_text, score.warnings)),
+        evidence=tuple(replace(span, quote=cleaned(span.quote)[0]) for span in score.evidence),
+    )
+
+
+def _text(text: str) -> str:
+    clean, _ = cleaned(text)
+    return clean if len(clean) <= MAX_TEXT else clean[: MAX_TEXT - 1] + "…"
 
 
 def scored(run_id: str, cases: Sequence[events_pb2.ExecutedCase], scores: Sequence[Score]) -> list[Scored]:
