@@ -19,6 +19,7 @@ from services.scoring.embedding import Embedder
 from services.scoring.judge import Judge
 from services.scoring.scorers import Scorers
 from services.scoring.store import JudgeCache
+from services.scoring.tries import Tries
 from shared import config, guard, observe, server
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
@@ -72,7 +73,7 @@ async def main(settings: Config) -> None:
     session = guard.open_session(guard.Guard(settings.allowed_networks))
     judge, embedder = Judge(session, JudgeCache(database)), Embedder(Path(settings.model_dir))
     catalog, runner = Catalog(catalog_channel, identity), Runner(runner_channel, identity)
-    parts = operations.Parts(database, Scorers(embedder, judge), catalog, runner, now)
+    parts = operations.Parts(database, Scorers(embedder, judge), catalog, runner, Tries(database), now)
     ear = Ear(SERVICE, broker, settings.lease_seconds)
     hearings = consumer.hearings(parts)
     outboxes = {"runner": Authenticated(OutboxServiceStub(runner_channel), identity)}

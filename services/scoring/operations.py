@@ -2,25 +2,31 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import convert, store
 from services.scoring.clients import Catalog, Runner
-from services.scoring.entities import Judging, Score, failure
+from services.scoring.entities import Judging, Score
 from services.scoring.scorers import Scorers
+from services.scoring.tries import MAX_TRIES, Tries
 from shared import inbox, outbox
 from shared.consumer import Received
+from shared.errors import Unavailable
 from shared.outbox import Event
-from shared.postgres import Database, retrying
+from shared.postgres import OUTAGES, Database, retrying
 from shared.topics import CASES_EXECUTED, CASES_SCORED, RUN_DELETED
 
-MAX_TRIES = 5
 JUDGED_METHOD = "semantic_quality"
 REMOVE_ROWS = 20_000
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Parts:
     scorers: Scorers
     catalog: Catalog
     runner: Runner
+    tries: Tries
     clock: Callable[[], datetime]
 
 
@@ -49,15 +56,27 @@ async def score_executed(parts: Parts, events: Sequence[Received]) -> None:
     """Scores the events that had no effect yet. What a judge is asked commits event by event, all else together."""
     async with parts.database.connection() as connection:
         fresh = await inbox.untaken(connection, CASES_EXECUTED, [event.seq for event in events])
-    works = [_Work(event, await _judging(parts, event.message)) for event in events if event.seq in fresh]
-    quick = [work for work in works if not work.slow]
+    # After a pause NATS may hand over an event twice at once.
+    once = {event.seq: event for event in events if event.seq in fresh}
+    works = [_Work(event, await _judging(parts, event.message)) for event in once.values()]
+    suspected = await parts.tries.suspected(_again(works))
+    trusted = [work for work in works if work.event.seq not in suspected]
+    quick = [work for work in trusted if not work.slow]
     if quick:
         await _score(parts, quick)
     # All are waited for, so that one that fails takes none of the others with it.
-    outcomes = await asyncio.gather(*(_score(parts, [work]) for work in works if work.slow), return_exceptions=True)
+    outcomes = await asyncio.gather(*(_score(parts, [work]) for work in trusted if work.slow), return_exceptions=True)
+    for work in works:
+        if work.event.seq in suspected:
+            outcomes += await asyncio.gather(_score_alone(parts, work), return_exceptions=True)
     for outcome in outcomes:
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+def _again(works: Sequence[_Work]) -> list[int]:
+    """The numbers of the events that may have been tried before: all but what NATS delivers for the first time."""
+    return [work.event.seq for work in works if work.event.deliveries != 1]
 
 
 async def _judging(parts: Parts, event: events_pb2.CasesExecuted) -> Judging:
@@ -66,41 +85,28 @@ async def _judging(parts: Parts, event: events_pb2.CasesExecuted) -> Judging:
     return await parts.catalog.judging(UUID(event.workspace_id))
 
 
+async def _score_alone(parts: Parts, work: _Work) -> None:
+    async with parts.tries.alone:
+        await _score(parts, [work])
+
+
 async def _score(parts: Parts, works: Sequence[_Work]) -> None:
-    again = [work.event.seq for work in works if work.event.deliveries > 1]
-    worn = await _begin_tries(parts, again)
-    try:
+    async with parts.tries.counted(_again(works)) as worn:
         scores = [await _scores(parts, work, tired=work.event.seq in worn) for work in works]
         await retrying(lambda: _write(parts, works, scores))
-    except Exception:
-        # It came back: an outage, not an event that brings the process down.
-        if again:
-            async with parts.database.transaction() as connection:
-                await store.take_back_try(connection, again)
-        raise
-
-
-async def _begin_tries(parts: Parts, seqs: Sequence[int]) -> set[int]:
-    """Counts a try of redelivered events; returns those that had too many."""
-    if not seqs:
-        return set()
-    async with parts.database.transaction() as connection:
-        return {seq for seq in seqs if await store.begin_try(connection, seq) > MAX_TRIES}
 
 
 async def _scores(parts: Parts, work: _Work, *, tired: bool) -> list[Score]:
     """One score for every case of an event, in order."""
     event = work.event.message
+    if tired:
+        return [convert.given_up(case, MAX_TRIES) for case in event.cases]
     long = [case.ord for case in event.cases if case.texts_by_id]
     texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
     answered = [case for case in event.cases if case.HasField("output") or (case.ord in texts and texts[case.ord].HasField("output"))]
     items = [convert.item(case, texts.get(case.ord), work.judging, event.language) for case in answered]
-    if tired:
-        reason = f"scoring was tried {MAX_TRIES} times and never ended"
-        found = [failure(each, "deterministic", "", reason) for each in items]
-    else:
-        found = await parts.scorers.score(items)
-    by_ord = {case.ord: score for case, score in zip(answered, found, strict=True)}
+    found = await parts.scorers.score(items)
+    by_ord = {case.ord: convert.storable(score) for case, score in zip(answered, found, strict=True)}
     return [by_ord.get(case.ord) or convert.not_executed(case) for case in event.cases]
 
 
@@ -114,8 +120,7 @@ async def _write(parts: Parts, works: Sequence[_Work], scores: Sequence[Sequence
             await store.insert_scores(connection, UUID(workspace), rows, now)
         events = [message for event, found in fresh for message in convert.cases_scored(event, found, now)]
         await outbox.append(connection, [Event(CASES_SCORED, message) for message in events])
-        again = [work.event.seq for work in works if work.event.deliveries > 1]
-        if again:
+        if again := _again(works):
             await store.forget_tries(connection, again)
 
 
@@ -132,5 +137,15 @@ async def remove_deleted(database: Database, every_seconds: float) -> None:
     """Removes what deleted runs left behind, slice by slice, until cancelled."""
     while True:
         await asyncio.sleep(every_seconds)
+        try:
+            await _remove_slices(database)
+        except (Unavailable, asyncpg.PostgresError, *OUTAGES) as outage:
+            log.warning("removing is waiting", extra={"fault": repr(outage)[:300]})
+
+
+async def _remove_slices(database: Database) -> None:
+    removed = REMOVE_ROWS
+    while removed == REMOVE_ROWS:
         async with database.transaction() as connection:
-            await store.remove_slice(connection, REMOVE_ROWS)
+            removed = await store.remove_slice(connection, REMOVE_ROWS)
+            await store.remove_outdated(connection, REMOVE_ROWS)

@@ -1,14 +1,21 @@
 """What scoring remembers: scores, judges' verdicts, tries."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from services.scoring.entities import Score, Scored
-from shared.postgres import Connection, Database
+from shared.errors import Unavailable
+from shared.postgres import OUTAGES, Connection, Database
+from shared.topics import CASES_EXECUTED
 
 CACHE_DAYS = 30
+
+log = logging.getLogger(__name__)
 
 
 async def insert_scores(connection: Connection, workspace: UUID, scored: Sequence[Scored], now: datetime) -> None:
@@ -48,19 +55,25 @@ def _details(score: Score) -> Mapping[str, object] | None:
     return {"evidence": [asdict(span) for span in score.evidence], "provenance": score.provenance}
 
 
-async def begin_try(connection: Connection, seq: int) -> int:
-    """Counts one more try of an event, and returns how many there were."""
-    tries: int = await connection.fetchval(
+async def begin_tries(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:
+    """Counts one more try of each event, and returns how many there were of each."""
+    rows = await connection.fetch(
         """
-        INSERT INTO tries AS known (seq, tries) VALUES ($1, 1)
-        ON CONFLICT (seq) DO UPDATE SET tries = known.tries + 1 RETURNING tries
+        INSERT INTO tries AS known (seq, tries) SELECT seq, 1 FROM unnest($1::bigint[]) AS seq ORDER BY seq
+        ON CONFLICT (seq) DO UPDATE SET tries = known.tries + 1 RETURNING seq, tries
         """,
-        seq,
+        list(seqs),
     )
-    return tries
+    return {row["seq"]: row["tries"] for row in rows}
 
 
-async def take_back_try(connection: Connection, seqs: Sequence[int]) -> None:
+async def tries(connection: Connection, seqs: Sequence[int]) -> dict[int, int]:
+    """How often these events were begun and never came back; absent: never."""
+    rows = await connection.fetch("SELECT seq, tries FROM tries WHERE seq = ANY($1::bigint[]) AND tries > 0", list(seqs))
+    return {row["seq"]: row["tries"] for row in rows}
+
+
+async def take_back_tries(connection: Connection, seqs: Sequence[int]) -> None:
     """Uncounts tries that came back, if only with an outage."""
     await connection.execute("UPDATE tries SET tries = tries - 1 WHERE seq = ANY($1::bigint[])", seqs)
 
@@ -75,32 +88,59 @@ async def remove_run(connection: Connection, run_id: UUID) -> None:
     await connection.execute("INSERT INTO removals (run_id) VALUES ($1) ON CONFLICT DO NOTHING", run_id)
 
 
-async def remove_slice(connection: Connection, rows: int) -> None:
-    """Deletes some scores of deleted runs, and the marks that are a day old."""
+async def remove_slice(connection: Connection, rows: int) -> int:
+    """Deletes at most so many scores of deleted runs, and returns how many."""
+    # Named by their place, or a planner without fresh statistics reads the whole table for them.
+    status = await connection.execute(
+        "DELETE FROM scores WHERE ctid = ANY(ARRAY(SELECT s.ctid FROM removals JOIN scores s USING (run_id) LIMIT $1))", rows
+    )
+    return int(status.rpartition(" ")[2])
+
+
+async def remove_outdated(connection: Connection, rows: int) -> None:
+    """Deletes marks of runs that nothing is left of, at most so many old verdicts, and tries of events that took effect elsewhere."""
+    # A mark stays for a day: scores of a run may still come when it is gone.
     await connection.execute(
         """
-        DELETE FROM scores WHERE (run_id, case_id, repeat, evaluator) IN (
-          SELECT s.run_id, s.case_id, s.repeat, s.evaluator FROM removals JOIN scores s USING (run_id) LIMIT $1)
-        """,
+        DELETE FROM removals WHERE deleted_at < now() - interval '1 day'
+          AND NOT EXISTS (SELECT FROM scores WHERE scores.run_id = removals.run_id)
+        """
+    )
+    await connection.execute(
+        f"""
+        DELETE FROM judge_cache WHERE key IN (
+          SELECT key FROM judge_cache WHERE created_at < now() - interval '{CACHE_DAYS} days' LIMIT $1)
+        """,  # noqa: S608 a constant
         rows,
     )
-    await connection.execute("DELETE FROM removals WHERE deleted_at < now() - interval '1 day'")
-    await connection.execute(f"DELETE FROM judge_cache WHERE created_at < now() - interval '{CACHE_DAYS} days'")  # noqa: S608 a constant
+    await connection.execute(
+        "DELETE FROM tries WHERE seq <= (SELECT watermark FROM inbox_watermarks WHERE topic = $1)", CASES_EXECUTED.name
+    )
 
 
 class JudgeCache:
-    """Verdicts in Postgres, for services.scoring.judge.Judge."""
+    """Verdicts in Postgres, for services.scoring.judge.Judge. It is only a cache: without it the judge is asked again, and no case
+    gets an error for want of it.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, key: str) -> Mapping[str, object] | None:
         """The value put under the key, if any."""
-        async with self._database.connection() as connection:
-            found: Mapping[str, object] | None = await connection.fetchval("SELECT verdict FROM judge_cache WHERE key = $1", key)
-            return found
+        try:
+            async with self._database.connection() as connection:
+                found: Mapping[str, object] | None = await connection.fetchval("SELECT verdict FROM judge_cache WHERE key = $1", key)
+                return found
+        except (Unavailable, asyncpg.PostgresError, *OUTAGES) as outage:
+            log.warning("the judge cache can't be read", extra={"fault": repr(outage)[:300]})
+            return None
 
     async def put(self, key: str, value: Mapping[str, object]) -> None:
-        """Keeps the value."""
-        async with self._database.connection() as connection:
-            await connection.execute("INSERT INTO judge_cache (key, verdict) VALUES ($1, $2) ON CONFLICT DO NOTHING", key, dict(value))
+        """Keeps the value, if Postgres can."""
+        try:
+            async with self._database.connection() as connection:
+                await connection.execute("INSERT INTO judge_cache (key, verdict) VALUES ($1, $2) ON CONFLICT DO NOTHING", key, dict(value))
+        except (Unavailable, asyncpg.PostgresError, *OUTAGES) as outage:
+            # Also a verdict that JSON in Postgres can't hold, such as one with U+0000.
+            log.warning("a verdict isn't kept", extra={"fault": repr(outage)[:300]})
