@@ -49,9 +49,13 @@ class Together:
         return [(run, [left.pop(ord_) for each in ranges for ord_ in each.ords if ord_ in left]) for ranges in asked]
 
     async def _record(self, asked: Sequence[tuple[Run, Sequence[Executed]]]) -> list[set[int]]:
-        run = asked[0][0]
-        written = await execution.record(self._database, run, [each for _, executed in asked for each in executed])
-        return [{each.case.ord for each in executed} & written for _, executed in asked]
+        # After a long pause this worker may hold a stale claim beside the one that followed it: the later alone is written,
+        # or the effect of one would be told for both.
+        latest: dict[int, Executed] = {}
+        for each in sorted((each for _, executed in asked for each in executed), key=lambda each: each.case.fence):
+            latest[each.case.ord] = each
+        written = await execution.record(self._database, asked[0][0], list(latest.values()))
+        return [{each.case.ord for each in executed if latest[each.case.ord] is each} & written for _, executed in asked]
 
     async def _finish(self, run_id: UUID, asked: Sequence[Sequence[int]]) -> list[None]:
         await dispatch.finish_tickets(self._database, run_id, [number for numbers in asked for number in numbers])
