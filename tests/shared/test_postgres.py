@@ -46,6 +46,24 @@ async def test_a_body_that_is_cancelled_leaves_no_transaction_open(database: Dat
         assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == 0
 
 
+async def test_a_connection_whose_rollback_was_cancelled_comes_back_clean(database: Database) -> None:
+    for _ in range(15):
+
+        async def work() -> None:
+            async with database.transaction() as connection:
+                await connection.execute("SELECT pg_sleep(10)")
+
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0.02)
+        for _ in range(4):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.gather(task, return_exceptions=True)
+    for _ in range(15):
+        async with database.transaction() as connection:
+            assert await connection.fetchval("SELECT 1") == 1
+
+
 async def test_a_pool_without_a_free_connection_is_unavailable(delivery_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.postgres.ACQUIRE_TIMEOUT", 0.1)
     async with await asyncpg.create_pool(delivery_url, min_size=1, max_size=1) as pool:
