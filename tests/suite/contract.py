@@ -212,7 +212,7 @@ _RESULT = Shape(
         "test_method": one_of(*METHODS),
         "method": said,
         "status": one_of(*STATUSES),
-        "scored_by": said,
+        "scored_by": text,
         "warnings": each(said),
         "attempts": count,
         "created_at": moment,

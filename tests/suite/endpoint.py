@@ -11,18 +11,35 @@ from typing import Any
 
 
 @dataclass
-class Wait:
-    """Calls that come to a gate wait until it is opened."""
+class Gate:
+    """Calls that come to a gate wait until it is opened, or one of them is let through."""
 
     arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    opened: threading.Event = field(default_factory=threading.Event)
+    _passes: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+    _opened: threading.Event = field(default_factory=threading.Event)
+
+    def let_one_through(self) -> None:
+        """Whichever came first, or comes next."""
+        self._passes.release()
+
+    def open(self) -> None:
+        """Lets everything through that waits, and whatever comes later."""
+        self._opened.set()
+
+    def wait(self) -> None:
+        """What a call does."""
+        self.arrived.release()
+        ends = time.monotonic() + 60
+        while not self._opened.is_set() and not self._passes.acquire(timeout=0.02):
+            if time.monotonic() > ends:
+                return
 
 
 class Endpoint(ThreadingHTTPServer):
     """What is asked decides what is answered.
 
     `messages`: how many messages came; `status 500`: that status; `throttle`: 429 once for each case, then an answer;
-    `garbage`: no chat completion; `nul`: a U+0000 and a lone surrogate; `gate NAME`: waits for `open(NAME)`; `sleep 1.5`:
+    `hard`: only the model `better` knows the answer; `garbage`: no chat completion; `nul`: a U+0000 and a lone surrogate; `gate NAME`: waits there; `sleep 1.5`:
     waits so many seconds; any other text comes back as it is.
     """
 
@@ -33,7 +50,7 @@ class Endpoint(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
-        self._gates: dict[str, Wait] = {}
+        self._gates: dict[str, Gate] = {}
         self._throttled: set[str] = set()
         self._lock = threading.Lock()
 
@@ -42,14 +59,10 @@ class Endpoint(ThreadingHTTPServer):
         """What a connection's base_url is set to."""
         return f"http://127.0.0.1:{self.server_address[1]}/v1"
 
-    def gate(self, name: str) -> Wait:
+    def gate(self, name: str) -> Gate:
         """The gate of that name."""
         with self._lock:
-            return self._gates.setdefault(name, Wait())
-
-    def open(self, name: str) -> None:
-        """Lets everything through that waits at a gate, and whatever comes later."""
-        self.gate(name).opened.set()
+            return self._gates.setdefault(name, Gate())
 
     def asked(self, word: str) -> list[dict[str, Any]]:
         """The bodies of the calls whose last message holds `word`."""
@@ -94,12 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, word: str, rest: str, body: dict[str, Any]) -> str:
         if word == "messages":
             return f"{len(body['messages'])} messages"
+        if word == "hard" and body.get("model") != "better":
+            return "I don't know"
         if word == "nul":
             return "a\0b\ud800c"
         if word == "gate":
-            gate = self.server.gate(rest)
-            gate.arrived.release()
-            gate.opened.wait(60)
+            self.server.gate(rest).wait()
         if word == "sleep":
             time.sleep(float(rest))
         return str(body["messages"][-1]["content"])
@@ -130,8 +143,8 @@ def running_endpoint() -> Iterator[Endpoint]:
     try:
         yield server
     finally:
-        for name in list(server._gates):
-            server.open(name)
+        for gate in list(server._gates.values()):
+            gate.open()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -18,9 +18,9 @@ class Scene:
     client: Client
     ids: Ids
 
-    def call(self, operation: "Operation", *, client: Client | None = None, **ids: str) -> Answer:
+    def call(self, operation: "Operation", ids: Ids | None = None, *, client: Client | None = None) -> Answer:
         """Calls an operation; `ids` stand in for the scene's own."""
-        return operation.call(client or self.client, {**self.ids, **ids})
+        return operation.call(client or self.client, {**self.ids, **(ids or {})})
 
 
 @dataclass(frozen=True)
