@@ -45,7 +45,7 @@ demo: up ## evaluate two versions of an answerer on 200 questions; TARGET=<opena
 
 .PHONY: test
 test: dev ## run every test against real servers; ARGS="-k csv -x" goes to pytest
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 .PHONY: bench
 bench: dev ## print how fast it is on this machine; asserts nothing
