@@ -28,11 +28,13 @@ class Follower:
     def __init__(self) -> None:
         self.changed = asyncio.Event()
 
-    async def wait(self, seconds: float) -> None:
-        """Returns when there may be news, and after so many seconds at the latest."""
+    async def has_news(self, within: float) -> bool:
+        """Whether there may be news: True as soon as there is, False after so many seconds."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.changed.wait(), seconds)
+            await asyncio.wait_for(self.changed.wait(), within)
+        news = self.changed.is_set()
         self.changed.clear()
+        return news
 
 
 class Feed:

@@ -49,10 +49,8 @@ class Following:
         ends = self._clock() + LIFE_SECONDS
         pace = _Pace(commented=self._clock())
         with self._feed.follow(run_id) as follower:
-            while not self._feed.stopping and self._clock() < ends:
-                run = await self._find(workspace, run_id)
-                if run is None:
-                    return
+            run = await self._find(workspace, run_id)
+            while run is not None and not self._feed.stopping and self._clock() < ends:
                 while after < run.last_seq:
                     data, after = await self._page(run, after)
                     yield data
@@ -61,7 +59,9 @@ class Following:
                 for data in self._asides(pace, run):
                     yield data
                 await asyncio.sleep(PAUSE_SECONDS)
-                await follower.wait(max(0.0, pace.rest(run, self._clock())))
+                # Only then: thousands of idle streams must not ask the database for anything.
+                if await follower.has_news(within=max(0.0, pace.rest(run, self._clock()))):
+                    run = await self._find(workspace, run_id)
 
     async def _find(self, workspace: UUID, run_id: UUID) -> Run | None:
         async with self._database.connection() as connection:

@@ -82,6 +82,9 @@ async def test_a_closed_run_never_changes(bench: Bench) -> None:
     await bench.projection.runs_started(bench.numbers.heard(run.started()))
     assert await bench.run(run) == before
     assert await bench.events(run) == [(1, "run.started"), (2, "case.scored"), (3, "run.completed")]
+    assert await _blocks(bench.database, run) == (1, 0, 0)
+    async with bench.database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM results WHERE run_id = $1", run.id) == 1
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -184,6 +184,7 @@ async def test_a_comment_comes_every_so_often(service: Service, bench: Bench, mo
 
 
 async def test_idle_streams_ask_the_database_for_nothing(service: Service, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "COMMENT_SECONDS", 0.3)
     run = Facts()
     await bench.projection.runs_started(bench.numbers.heard(run.started()))
     readings = [asyncio.create_task(Stream(service, run).all()) for _ in range(50)]
