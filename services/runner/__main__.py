@@ -41,7 +41,7 @@ from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
 
 SERVICE = "runner"
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 DOCUMENTATION = Path(__file__).parents[2] / "deploy" / "demo" / "documentation"
 
 

@@ -7,7 +7,7 @@ from assay.catalog.internal.v1 import catalog_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.runner.v1 import runs_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.runner.entities import BUILTIN, CANCELLING, SCENARIO, Counts, Executed, Run, Ticket, Wish
+from services.runner.entities import BUILTIN, CANCELLING, SCENARIO, Counts, Executed, Outcome, Run, Ticket, Wish
 from shared.errors import Invalid
 from shared.ids import canonical_id
 from shared.outbox import parts_by_size
@@ -55,6 +55,8 @@ def run(found: Run, counts: Counts = Counts()) -> runs_pb2.Run:  # noqa: B008 fr
     )
     if counts.completed:
         message.pass_rate = counts.passed / counts.completed
+    if counts.average_score is not None:
+        message.average_score = counts.average_score
     message.created_at.FromDatetime(found.created_at)
     if found.started_at is not None:
         message.started_at.FromDatetime(found.started_at)
@@ -163,6 +165,10 @@ def frozen(of: Run, repeat: int, position: int, batch: catalog_pb2.CaseBatch) ->
     ]
 
 
-def outcomes(event: scoring_events.CasesScored) -> dict[int, str]:
+def outcomes(event: scoring_events.CasesScored) -> dict[int, Outcome]:
     """Ord → outcome of every scored case; whatever is neither passed nor failed is an error."""
-    return {each.executed.ord: OUTCOMES.get(each.score.status, "error") for each in event.cases}
+    return {each.executed.ord: _outcome(each.score) for each in event.cases}
+
+
+def _outcome(score: scoring_events.Score) -> Outcome:
+    return Outcome(OUTCOMES.get(score.status, "error"), score.value if score.HasField("value") else None)

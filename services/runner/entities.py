@@ -212,12 +212,21 @@ class Turn:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What became of a scored case: passed, failed or error; the score is 0-1, None where there is none."""
+
+    status: str
+    score: float | None = None
+
+
+@dataclass(frozen=True)
 class Counts:
-    """Results of a run so far."""
+    """Results of a run so far; the mean is over those with a score, None before the first."""
 
     passed: int = 0
     failed: int = 0
     errors: int = 0
+    average_score: float | None = None
 
     @property
     def completed(self) -> int:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.runner import convert
+from services.runner.entities import Outcome
 from services.runner.store import cases, runs, tickets
 from shared import inbox, outbox
 from shared.consumer import Received
@@ -27,7 +28,7 @@ class Completion:
         async def note() -> set[UUID]:
             async with self._database.transaction() as connection:
                 fresh = await inbox.take(connection, CASES_SCORED, [event.seq for event in events])
-                by_run: dict[UUID, dict[int, str]] = {}
+                by_run: dict[UUID, dict[int, Outcome]] = {}
                 for event in events:
                     if event.seq in fresh:
                         by_run.setdefault(UUID(event.message.run_id), {}).update(convert.outcomes(event.message))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.runner.entities import MAX_EXPIRIES_ALONE, ClaimedCase, Counts, Executed, Range, Turn
+from services.runner.entities import MAX_EXPIRIES_ALONE, ClaimedCase, Counts, Executed, Outcome, Range, Turn
 from shared.postgres import Connection
 
 FROZEN_COLUMNS = (
@@ -153,18 +153,19 @@ async def execute(connection: Connection, run_id: UUID, executed: Sequence[Execu
     return {row["ord"] for row in rows}
 
 
-async def scored(connection: Connection, run_id: UUID, outcomes: Mapping[int, str]) -> None:
+async def scored(connection: Connection, run_id: UUID, outcomes: Mapping[int, Outcome]) -> None:
     """Notes that cases were scored, given as ord → outcome."""
     await _join_by_hash(connection)
     await connection.execute(
         """
-        UPDATE run_cases c SET state = 'scored', outcome = s.outcome
-        FROM unnest($2::int[], $3::text[]) AS s (ord, outcome)
+        UPDATE run_cases c SET state = 'scored', outcome = s.outcome, score = s.score
+        FROM unnest($2::int[], $3::text[], $4::float8[]) AS s (ord, outcome, score)
         WHERE c.run_id = $1 AND c.ord = ANY($2::int[]) AND c.ord = s.ord AND c.state = 'executed'
         """,
         run_id,
         list(outcomes),
-        list(outcomes.values()),
+        [outcome.status for outcome in outcomes.values()],
+        [outcome.score for outcome in outcomes.values()],
     )
 
 
@@ -211,12 +212,12 @@ async def counts(connection: Connection, run_id: UUID) -> Counts:
     row = await connection.fetchrow(
         """
         SELECT count(*) FILTER (WHERE outcome = 'passed') AS passed, count(*) FILTER (WHERE outcome = 'failed') AS failed,
-               count(*) FILTER (WHERE outcome = 'error') AS errors
+               count(*) FILTER (WHERE outcome = 'error') AS errors, avg(score) AS average_score
         FROM run_cases WHERE run_id = $1
         """,
         run_id,
     )
-    return Counts(row["passed"], row["failed"], row["errors"]) if row else Counts()
+    return Counts(row["passed"], row["failed"], row["errors"], row["average_score"]) if row else Counts()
 
 
 async def turns(connection: Connection, run_id: UUID, before: Range) -> list[Turn]:
