@@ -1,0 +1,200 @@
+"""One case's call: its tries, its waits, and what stands in the result when it fails."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from services.runner import calls
+from services.runner.__main__ import DOCUMENTATION
+from services.runner.calls import Caller
+from services.runner.entities import Executed, Run, Turn
+from services.runner.governor import Governor
+from services.runner.operations import execution
+from services.runner.targets import Target
+from services.runner.targets.builtin import Builtin
+from services.runner.targets.http import Http
+from services.runner.targets.openai import OpenAI
+from shared.errors import NotFound, Unavailable
+from shared.guard import Guard, open_session
+from shared.postgres import Database
+from tests.services.runner.endpoint import Answer, Endpoint, chat, endpoint
+from tests.services.runner.house import Asked, a_target, claim, rows, running
+
+LEASE = timedelta(seconds=60)
+
+
+@dataclass
+class Calling:
+    """A caller, the endpoint that it calls, and a run of three cases."""
+
+    caller: Caller
+    there: Endpoint
+    asked: Asked
+    database: Database
+
+    async def run(self, **said: Any) -> Run:
+        kind = said.pop("kind", "openai")
+        self.asked.neighbours.target.base_url = self.there.url
+        target = a_target(kind=kind, base_url=self.there.url, model="gpt", **said)
+        return await running(self.database, 3, target=target)
+
+    async def call(self, history: tuple[Turn, ...] = (), **said: Any) -> Executed:
+        """What becomes of the first case of a new run, stored as a worker stores it."""
+        run = await self.run(**said)
+        [case] = await claim(self.database, run, 0, 0, LEASE)
+        done = await self.caller.call(run, case, history)
+        assert await execution.record(self.database, run, [done]) == {0}
+        return done
+
+
+@pytest.fixture
+async def calling(database: Database, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Calling]:
+    monkeypatch.setattr(calls, "BACK_OFF_SECONDS", 0.02)
+    governor = Governor(database, "tests", LEASE)
+    await governor.beat()
+    async with endpoint() as there, open_session(Guard(["127.0.0.0/8"])) as session:
+        targets: dict[str, Target] = {"openai": OpenAI(session), "http": Http(session)}
+        yield Calling(Caller(governor, asked.catalog, targets, Builtin(DOCUMENTATION)), there, asked, database)
+
+
+async def test_an_answer_is_kept_with_its_time_and_attempts(calling: Calling) -> None:
+    calling.there.says(Answer(chat("hello"), seconds=0.05))
+    done = await calling.call()
+    assert (done.output, done.error, done.attempts, done.warnings) == ("hello", None, 1, ())
+    assert 40 < (done.execution_time_ms or 0) < 2000
+    assert calling.there.headers[0]["authorization"] == "Bearer sk-secret"
+
+
+async def test_the_key_names_run_case_and_repeat_and_stays_over_tries(calling: Calling) -> None:
+    calling.there.says(500, chat("x"))
+    done = await calling.call()
+    keys = [headers["idempotency-key"] for headers in calling.there.headers]
+    assert keys[0] == keys[1]
+    assert keys[0].endswith(f":{done.case.case_id}:1")
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [([500], 2), ([503, 408], 3), ([Answer(seconds=1.0), 500], 3)])
+async def test_what_may_pass_is_tried_again(calling: Calling, failures: list[Any], attempts: int) -> None:
+    calling.there.says(*failures, chat("at last"))
+    done = await calling.call(timeout_ms=300)
+    assert (done.output, done.attempts) == ("at last", attempts)
+
+
+async def test_three_tries_are_all(calling: Calling) -> None:
+    calling.there.says(502)
+    done = await calling.call()
+    assert (done.output, done.error, done.attempts, len(calling.there.asked)) == (None, "HTTP 502", 3, 3)
+
+
+@pytest.mark.parametrize("answer", [Answer(b"no", 400), b"what?", Answer(status=302, headers={"location": "/"})])
+async def test_a_no_is_tried_once(calling: Calling, answer: Any) -> None:
+    calling.there.says(answer)
+    done = await calling.call()
+    assert (done.output, done.attempts, bool(done.error)) == (None, 1, True)
+
+
+async def test_too_many_requests_are_waited_out_and_are_no_try(calling: Calling) -> None:
+    wait = Answer(status=429, headers={"retry-after": "0.2"})
+    calling.there.says(wait, 429, Answer(status=429, headers={"retry-after": "0"}), 500, 429, chat("at last"))
+    began = time.monotonic()
+    done = await calling.call()
+    assert (done.output, done.attempts, len(calling.there.asked)) == ("at last", 2, 6)
+    assert time.monotonic() - began > 0.2
+
+
+async def test_a_target_that_says_zero_is_not_asked_as_fast_as_it_answers(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 0.5)
+    calling.there.says(Answer(status=429, headers={"retry-after": "0"}))
+    done = await calling.call()
+    assert (done.error, done.attempts) == ("the target kept answering 429 (too many requests)", 1)
+    assert len(calling.there.asked) <= 30
+
+
+async def test_a_wait_beyond_all_patience_is_not_begun(calling: Calling) -> None:
+    calling.there.says(Answer(status=429, headers={"retry-after": "86400"}))
+    assert "429" in ((await calling.call()).error or "")
+    assert len(calling.there.asked) == 1
+
+
+@pytest.mark.parametrize(("body", "output"), [(b'"a\\u0000b"', "a\ufffdb"), (b'"\\ud800"', "\ufffd"), (b'"x\xff"', "x\ufffd")])
+async def test_what_cannot_be_stored_is_replaced_and_flagged(calling: Calling, body: bytes, output: str) -> None:
+    calling.there.says(b'{"output": ' + body + b"}")
+    done = await calling.call(kind="http")
+    assert (done.output, done.warnings) == (output, ("characters that can't be stored were replaced by U+FFFD",))
+    assert (await rows(calling.database, "SELECT output FROM run_cases WHERE ord = 0"))[0]["output"] == output
+
+
+async def test_an_error_can_be_stored_whatever_the_target_said(calling: Calling) -> None:
+    calling.there.says(Answer(b"nul \0 and \xff", 400))
+    assert (await calling.call()).error == "HTTP 400: nul \ufffd and \ufffd"
+
+
+async def test_an_error_never_repeats_the_key(calling: Calling) -> None:
+    calling.there.says(Answer(b"wrong key: sk-secret", 401))
+    assert (await calling.call()).error == "HTTP 401: wrong key: •••"
+
+
+async def test_a_fault_that_nobody_foresaw_is_an_error_of_its_case(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def explode(_call: object) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr(calling.caller._targets["openai"], "ask", explode)
+    done = await calling.call()
+    assert (done.error, done.attempts) == ("the call failed: KeyError", 3)
+
+
+async def test_a_kind_that_cannot_be_called_says_so(calling: Calling) -> None:
+    assert "connections of kind grpc" in ((await calling.call(kind="grpc")).error or "")
+
+
+async def test_a_secret_is_not_sent_to_another_address(calling: Calling) -> None:
+    run = await calling.run()
+    calling.asked.neighbours.target.base_url = "http://127.0.0.1:1"
+    [case] = await claim(calling.database, run, 0, 0, LEASE)
+    done = await calling.caller.call(run, case, ())
+    assert (done.error, done.attempts) == ("the connection's base_url changed after the run was started", 0)
+    assert not calling.there.asked
+
+
+async def test_a_deleted_connection_is_final(calling: Calling) -> None:
+    calling.asked.neighbours.refusal = NotFound("connection")
+    done = await calling.call()
+    assert (done.error, done.attempts) == ("the connection was deleted", 0)
+
+
+async def test_a_catalog_that_is_away_is_waited_for(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "AWAY_SECONDS", 0.05)
+    calling.asked.neighbours.refusal = Unavailable("away")
+    call = asyncio.create_task(calling.call())
+    await asyncio.sleep(0.5)
+    assert not call.done()
+    calling.asked.neighbours.refusal = None
+    assert (await call).output == "hello"
+
+
+async def test_earlier_turns_go_along(calling: Calling) -> None:
+    await calling.call(history=(Turn("a?", "b."),))
+    assert [message["content"] for message in calling.there.asked[0]["messages"]] == ["a?", "b.", "question 0"]
+
+
+async def test_no_more_calls_are_in_flight_than_the_connection_allows(calling: Calling) -> None:
+    calling.there.says(Answer(chat("x"), seconds=0.1))
+    run = await running(calling.database, 12, target=a_target(kind="openai", base_url=calling.there.url, max_concurrency=3))
+    calling.asked.neighbours.target.base_url = calling.there.url
+    cases = await claim(calling.database, run)
+    await asyncio.gather(*(calling.caller.call(run, case, ()) for case in cases))
+    assert (len(calling.there.asked), calling.there.most) == (12, 3)
+
+
+async def test_builtin_models_answer_and_unknown_ones_are_errors(calling: Calling) -> None:
+    run = await running(calling.database, 3)
+    cases = await claim(calling.database, run)
+    assert [done.output for done in await calling.caller.answer_all(run, cases)] == ["question 0", "question 1", "question 2"]
+    other = await running(calling.database, 3, target=a_target(model="unknown"))
+    cases = await claim(calling.database, other)
+    assert {done.error for done in await calling.caller.answer_all(other, cases)} == {"the suite has no builtin model 'unknown'"}
