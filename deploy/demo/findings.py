@@ -74,8 +74,8 @@ class Contrast:
 
     @property
     def shortfall(self) -> float:
-        """How far b's answer is from passing, in scores."""
-        return float(self.b["threshold"]) - float(self.b.get("score", 0.0))
+        """How far b's answer is from a full score."""
+        return 1.0 - float(self.b.get("score", 0.0))
 
 
 def contrasts(a: Evaluated, b: Evaluated) -> list[Contrast]:

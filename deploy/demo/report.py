@@ -88,7 +88,7 @@ def _answer(result: Json) -> Text:
 
 def _why(result: Json) -> Text:
     reason = result.get("error") or result.get("reasoning", "")
-    score = f", {result['score']:.2f} of {result['threshold']:.2f}" if "score" in result else ""
+    score = f", {result['score']:.2f}" if "score" in result else ""
     return Text(f"{result['test_method']}{score}: {_shown(reason)}", "dim")
 
 

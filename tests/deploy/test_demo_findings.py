@@ -16,7 +16,7 @@ def a_result(
     case: str, status: str = "passed", *, method: str = "keyword_match", score: float | None = None, **more: Any
 ) -> dict[str, Any]:
     known = {"passed": 1.0, "failed": 0.0}.get(status) if score is None else score
-    texts = {"question": f"What is {case}?", "expected_response": "It is.", "threshold": 0.7, "reasoning": "because"}
+    texts = {"question": f"What is {case}?", "expected_response": "It is.", "reasoning": "because"}
     return {"test_case_id": case, "status": status, "test_method": method, **texts, **({} if known is None else {"score": known}), **more}
 
 

@@ -79,7 +79,7 @@ def _result(workspace: UUID, run_id: UUID, case: scoring_events.ScoredCase, long
         status,
         score.value if score.HasField("value") else None,
         score.threshold,
-        _stored(score.reason) or None,
+        _reasoning(score),
         executed.execution_time_ms if executed.HasField("execution_time_ms") else None,
         _why(case) if status == ERROR else None,
         score.scored_by,
@@ -88,6 +88,14 @@ def _result(workspace: UUID, run_id: UUID, case: scoring_events.ScoredCase, long
         executed.attempts,
         _time(score.scored_at),
     )
+
+
+def _reasoning(score: scoring_events.Score) -> str | None:
+    """The reason, and what the score was held against: the documented result has no key of its own for the threshold."""
+    if not score.reason:
+        return None
+    held_against = f" (threshold {score.threshold:g})" if score.HasField("value") else ""
+    return _stored(score.reason) + held_against
 
 
 def _why(case: scoring_events.ScoredCase) -> str:

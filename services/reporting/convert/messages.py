@@ -75,7 +75,6 @@ def result(found: Result) -> pb.Result:
         method=found.method,
         status=pb.Outcome.Status.Value(found.status),
         score=found.score,
-        threshold=found.threshold,
         reasoning=found.reasoning,
         execution_time_ms=found.execution_time_ms,
         error=found.error,

@@ -75,7 +75,7 @@ class TestGetRun:
         bench.peers.runner.knows(run.state("running"))
         assert (await get(service, run)).status == RUNS_CANCELLED
 
-    @pytest.mark.parametrize("run_id", ["", "nonsense", "{0}", str(new_id())])
+    @pytest.mark.parametrize("run_id", ["", "nonsense", "{0}", "019a0000-0000-7000-8000-000000000009"])
     async def test_unknown_and_malformed_ids_answer_alike(self, service: Service, run_id: str) -> None:
         with refused(NOT_FOUND, "run not found"):
             await service.reports.GetRun(pb.GetRunRequest(run_id=run_id), metadata=as_user(new_id()))
@@ -135,7 +135,7 @@ class TestListResults:
         await bench.completed(run, told)
         (found,) = (await self.page(service, run)).items
         assert (found.run_id, found.test_case_id, found.repeat) == (str(run.id), str(case_id(0)), 2)
-        assert (found.status, found.score, found.threshold, found.reasoning) == (pb.Outcome.failed, 0.5, 0.7, "half")
+        assert (found.status, found.score, found.reasoning) == (pb.Outcome.failed, 0.5, "half (threshold 0.7)")
         assert (found.test_method, found.method, found.scored_by) == ("exact_match", "deterministic", "exact_match@1")
         assert (found.attempts, found.execution_time_ms, list(found.warnings)) == (3, 12, ["cleaned", "weak"])
         assert found.created_at.ToDatetime() == ENDED_AT.replace(tzinfo=None)
@@ -180,7 +180,7 @@ class TestListResults:
         run = Facts(total=1)
         await bench.completed(run, scored(0, score={"reason": "because\0"}))
         (found,) = (await self.page(service, run)).items
-        assert found.reasoning == "because\ufffd"
+        assert found.reasoning == "because\ufffd (threshold 0.7)"
 
     async def page(self, service: Service, run: Facts, **wanted: object) -> pb.ListResultsResponse:
         request = pb.ListResultsRequest(run_id=str(run.id), **wanted)  # type: ignore[arg-type]
@@ -311,8 +311,8 @@ class TestCompare:
         ("a", "b", "named"),
         [
             ("", "", ("run_a: is required", "run_b: is required")),
-            ("x", str(new_id()), ("run_a: must be",)),
-            (str(new_id()), "", ("run_b",)),
+            ("x", "019a0000-0000-7000-8000-000000000009", ("run_a: must be",)),
+            ("019a0000-0000-7000-8000-000000000009", "", ("run_b",)),
         ],
     )
     async def test_missing_and_malformed_runs_are_named(self, service: Service, a: str, b: str, named: tuple[str, ...]) -> None:
