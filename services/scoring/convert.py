@@ -11,7 +11,7 @@ from assay.catalog.internal.v1 import catalog_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
 from services.scoring.entities import Endpoint, Item, Judging, Score, Scored
-from shared.hygiene import cleaned
+from shared.hygiene import UNSTORABLE, cleaned
 from shared.outbox import parts_by_size
 
 # Characters of one reason, error or warning.
@@ -59,6 +59,9 @@ def given_up(case: events_pb2.ExecutedCase, tries: int) -> Score:
 
 def storable(score: Score) -> Score:
     """What a judge and its endpoint said is hostile: without what Postgres and protobuf refuse, and no longer than an event carries."""
+    texts = (score.reason, score.error or "", *score.warnings, *(span.quote for span in score.evidence))
+    if all(map(_is_fit, texts)):
+        return score
     return replace(
         score,
         reason=_text(score.reason),
@@ -66,6 +69,10 @@ def storable(score: Score) -> Score:
         warnings=tuple(map(_text, score.warnings)),
         evidence=tuple(replace(span, quote=cleaned(span.quote)[0]) for span in score.evidence),
     )
+
+
+def _is_fit(text: str) -> bool:
+    return len(text) <= MAX_TEXT and UNSTORABLE.search(text) is None
 
 
 def _text(text: str) -> str:
