@@ -45,7 +45,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_moment(value: Any) -> bool:
-    return isinstance(value, str) and bool(MOMENT.fullmatch(value)) and bool(datetime.fromisoformat(value))
+    return isinstance(value, str) and bool(MOMENT.fullmatch(value)) and bool(datetime.fromisoformat(value))  # raises for a 13th month
 
 
 text = _must(lambda value: isinstance(value, str), "a text")
@@ -55,7 +55,6 @@ sha256 = _matches(SHA256, "a SHA-256 in lower-case hexadecimal")
 moment = _must(_is_moment, "a time in RFC 3339, UTC, with Z")
 count = _must(_is_count, "a JSON number that counts")
 whole = _must(lambda value: isinstance(value, int) and not isinstance(value, bool), "a whole JSON number")
-number = _must(is_number, "a JSON number")
 rate = _must(lambda value: is_number(value) and 0 <= value <= 1, "a number from 0 to 1")
 difference = _must(lambda value: is_number(value) and -1 <= value <= 1, "a number from -1 to 1")
 flag = _must(lambda value: isinstance(value, bool), "true or false")

@@ -1,5 +1,6 @@
 """What holds for every operation: slashes, methods, unknown fields, empty answers, and connections that are kept."""
 
+import json
 import time
 
 import pytest
@@ -29,8 +30,13 @@ def test_unknown_fields_and_parameters_are_ignored(client: Client, build: Builde
     assert made(client.put(path, {"test_set_id": "x", "name": "y"}), 200)["name"] == "y"
 
 
-def test_both_spellings_of_a_field_are_read(client: Client, build: Builders) -> None:
-    assert made(client.post(SETS, {"name": "x", "context_id": build.context()["id"]}))["name"] == "x"
+def test_a_body_may_come_in_chunks(client: Client, build: Builders) -> None:
+    text = json.dumps({"name": "in chunks", "context_id": build.context()["id"]}).encode()
+    headers = {**client.headers, "content-type": "application/json"}
+    with client.connected() as connection:
+        connection.request("POST", SETS, (text[at : at + 7] for at in range(0, len(text), 7)), headers, encode_chunked=True)
+        response = connection.getresponse()
+        assert (response.status, json.loads(response.read())["name"]) == (201, "in chunks")
 
 
 @pytest.mark.parametrize("operation", DELETES, ids=str)

@@ -236,6 +236,7 @@ ODD_HEADERS: Mapping[str, Mapping[str, str]] = {
     "a timeout of its own": {"grpc-timeout": "1n", "x-envoy-upstream-rq-timeout-ms": "1"},
     "gRPC's own headers": {"grpc-encoding": "gzip", "te": "trailers", "grpc-status": "13"},
     "binary metadata": {"x-thing-bin": "not base64!"},
+    "an expectation": {"expect": "100-continue"},
 }
 
 

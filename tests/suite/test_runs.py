@@ -142,6 +142,15 @@ def test_a_run_of_errors_alone_is_completed(build: Builders, endpoint: Endpoint)
     assert (run["error_cases"], run["pass_rate"], "average_score" in run) == (2, 0, False)
 
 
+@pytest.mark.parametrize("base_url", ["http://169.254.169.254/v1", "http://10.1.2.3/v1", "http://0.0.0.0:1/v1", "http://127.0.0.1:1/v1"])
+def test_a_target_that_cannot_be_reached_is_an_error_of_its_cases(build: Builders, base_url: str) -> None:
+    run = build.finished(build.a_set_of(("a", "a"), context=build.context(build.endpoint(base_url, timeout_ms=2000))))
+    (result,) = build.results(run)
+    assert (result["status"], run["error_cases"], run["pass_rate"]) == ("error", 1, 0)
+    assert result["error"]
+    assert "actual_response" not in result
+
+
 def test_the_target_receives_the_statement_the_model_and_the_secret(build: Builders, endpoint: Endpoint) -> None:
     connection = build.endpoint(endpoint.base_url, api_key="sk-test", model="small")
     context = build.context(connection, statement="Be brief.", model="large", parameters={"temperature": 0.25})
