@@ -125,6 +125,7 @@ async def test_an_endless_answer_is_not_read_to_its_end(session: ClientSession, 
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [(None, 0), ("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", 0), (format_datetime(datetime.now(UTC) + timedelta(hours=1)), 3600)],
+    ids=["absent", "seconds", "a part of one", "negative", "no number", "a date"],
 )
 def test_a_rest_is_told_in_seconds_or_by_a_date(header: str | None, seconds: float) -> None:
     assert _seconds(header) == pytest.approx(seconds, abs=120)
