@@ -15,7 +15,7 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
-from services.runner.store import instances
+from services.runner.operations import membership
 from services.runner.store.instances import Members
 from shared.ids import new_id
 from shared.postgres import Database
@@ -175,23 +175,22 @@ class Governor:
                 await asyncio.sleep(min(2.0, self._lease.total_seconds() / 6))
         finally:
             try:
-                async with self._database.transaction() as connection:
-                    await instances.leave(connection, self.id)
+                await membership.leave(self._database, self.id)
             except Exception as fault:  # noqa: BLE001 the lease ends by itself
                 log.warning("could not leave", extra={"fault": repr(fault)})
 
+    def _fits(self, members: Members) -> bool:
+        """Takes the share that follows from who lives; whether what is in flight fits it, so that a newcomer may begin."""
+        # Before the commit: no call may be let in by the larger share that others no longer count on.
+        self._share = share_of(members, self.id)
+        counted = Share(self._share.place, len(members.instances))
+        return all(gate.used <= counted.of(gate.limit) for gate in self._gates.values())
+
     async def beat(self) -> None:
-        """Renews the lease, and takes the share that follows from who lives."""
+        """Renews the lease."""
         began = asyncio.get_running_loop().time()
         try:
-            async with self._database.transaction() as connection:
-                members = await instances.beat(connection, self.id, self._name, self._lease)
-                # Before the commit: no call may be let in by the larger share that others no longer count on.
-                self._share = share_of(members, self.id)
-                # Settled: what is in flight fits the shares, so a newcomer may begin.
-                counted = Share(self._share.place, len(members.instances))
-                if all(gate.used <= counted.of(gate.limit) for gate in self._gates.values()):
-                    await instances.settle(connection, self.id, members.now)
+            await membership.beat(self._database, (self.id, self._name), self._lease, self._fits)
         except Exception as fault:  # noqa: BLE001 tried again; calls stop when the lease nears its end
             log.warning("could not renew the lease", extra={"fault": repr(fault)})
             return

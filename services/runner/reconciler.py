@@ -1,7 +1,6 @@
 """What was forgotten: every few seconds, on every replica, things that should have gone on by themselves are pushed on."""
 
 import asyncio
-import contextlib
 import logging
 from datetime import timedelta
 from uuid import UUID
@@ -10,10 +9,10 @@ from services.runner.clients import Catalog
 from services.runner.operations import dispatch, execution, freezing, runs as run_operations
 from services.runner.operations.completion import Completion
 from services.runner.store import runs
-from shared import idempotency
 from shared.postgres import Database, retrying
 
 EVERY_SECONDS = 5.0
+FREEZES_AT_ONCE = 4
 SILENT = timedelta(seconds=10)
 REMOVE_ROWS, REMOVE_SLICES = 20_000, 10
 
@@ -25,7 +24,9 @@ class Reconciler:
 
     def __init__(self, database: Database, catalog: Catalog, completion: Completion, lease: timedelta) -> None:
         self._database, self._catalog, self._completion, self._lease = database, catalog, completion, lease
-        self._freezing: set[asyncio.Task[None]] = set()
+        self._freezing: dict[UUID, asyncio.Task[None]] = {}
+        # Each holds a connection of the pool for as long as the catalog streams.
+        self._freezes = asyncio.Semaphore(FREEZES_AT_ONCE)
 
     async def run(self) -> None:
         """Looks every 5 s until cancelled."""
@@ -40,14 +41,15 @@ class Reconciler:
                     log.warning("reconciler is waiting", extra={"look": look.__name__, "fault": repr(fault)})
 
     def freeze_soon(self, run_id: UUID) -> None:
-        """Freezes without waiting for the next look."""
-        task = asyncio.create_task(self._freeze(run_id))
-        self._freezing.add(task)
-        task.add_done_callback(self._freezing.discard)
+        """Freezes without waiting for the next look, unless it is at it already."""
+        if run_id not in self._freezing:
+            task = self._freezing[run_id] = asyncio.create_task(self._freeze(run_id))
+            task.add_done_callback(lambda _: self._freezing.pop(run_id))
 
     async def _freeze(self, run_id: UUID) -> None:
         try:
-            await freezing.freeze(self._database, self._catalog, run_id)
+            async with self._freezes:
+                await freezing.freeze(self._database, self._catalog, run_id)
         except Exception as fault:  # noqa: BLE001 the next look freezes again
             log.warning("freezing is waiting", extra={"run_id": str(run_id), "fault": repr(fault)})
 
@@ -61,31 +63,37 @@ class Reconciler:
         """Freezes again what was accepted and stayed silent."""
         async with self._database.connection() as connection:
             silent = await runs.unfrozen(connection, SILENT)
+        # Not waited for: a catalog that hangs must not keep tickets and completions from being looked at.
         for run_id in silent:
-            await self._freeze(run_id)
+            self.freeze_soon(run_id)
 
     async def runs(self) -> None:
         """Completes what is done, goes on with cancels, and fills windows that a dead worker left empty."""
         async with self._database.connection() as connection:
             running = await runs.in_state(connection, "running")
             cancelling = await runs.in_state(connection, "cancelling")
-        for run_id in cancelling:
+        for run_id in [*cancelling, *running]:
+            try:
+                await self._push(run_id, cancelling=run_id in cancelling)
+            except Exception as fault:  # noqa: BLE001 one run's trouble must not be that of all after it
+                log.warning("a run could not be pushed on", extra={"run_id": str(run_id), "fault": repr(fault)})
+
+    async def _push(self, run_id: UUID, *, cancelling: bool) -> None:
+        if cancelling:
             await run_operations.close_unexecuted(self._database, run_id)
-        for run_id in [*running, *cancelling]:
-            if not await self._completion.complete(run_id) and run_id in running:
-                await dispatch.finish_tickets(self._database, run_id, [])
+        if not await self._completion.complete(run_id) and not cancelling:
+            await dispatch.finish_tickets(self._database, run_id, [])
 
     async def removals(self) -> None:
         """Removes what deleted runs left behind, and old idempotency keys."""
         for _ in range(REMOVE_SLICES):
             if not await run_operations.remove_some(self._database, REMOVE_ROWS):
                 break
-        async with self._database.transaction() as connection:
-            await idempotency.trim(connection)
+        await run_operations.forget_keys(self._database)
 
     async def close(self) -> None:
         """Ends what was begun."""
-        for task in self._freezing:
+        tasks = list(self._freezing.values())
+        for task in tasks:
             task.cancel()
-        with contextlib.suppress(Exception):
-            await asyncio.gather(*self._freezing, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)

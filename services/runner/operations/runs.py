@@ -11,7 +11,7 @@ from services.runner import convert
 from services.runner.clients import Catalog
 from services.runner.entities import CANCELLING, Counts, Run, Wish, new_run
 from services.runner.store import cases, runs, tickets
-from shared import inbox, outbox
+from shared import idempotency, inbox, outbox
 from shared.consumer import Received
 from shared.idempotency import Effect, Key, answered, once
 from shared.ids import new_id
@@ -113,6 +113,12 @@ async def hear_sets_deleted(database: Database, events: Sequence[Received], cloc
             if event.seq in fresh:
                 gone = event.message
                 await delete_runs_of_set(connection, UUID(gone.workspace_id), UUID(gone.test_set_id), clock())
+
+
+async def forget_keys(database: Database) -> None:
+    """Removes a slice of the idempotency keys that are older than a day."""
+    async with database.transaction() as connection:
+        await idempotency.trim(connection)
 
 
 async def remove_some(database: Database, rows: int) -> int:

@@ -40,8 +40,12 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
     ) -> AsyncIterator[runner_pb2.CaseTexts]:
         async with self._database.connection() as connection:
             run = await runs.get(connection, workspace(), parse_id(request.run_id, "run"))
-            async for row in cases.texts(connection, run.id, request.ords):
-                yield runner_pb2.CaseTexts(**dict(row))
+        for ord_ in sorted(request.ords):
+            # A connection for each: a caller that reads slowly must not hold one of the pool's meanwhile.
+            async with self._database.connection() as connection:
+                texts = await cases.texts(connection, run.id, ord_)
+            if texts is not None:
+                yield runner_pb2.CaseTexts(**dict(texts))
 
     async def ForgetTestSet(
         self,

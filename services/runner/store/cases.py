@@ -1,6 +1,6 @@
 """Run cases in Postgres: frozen, claimed, executed, scored."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -263,11 +263,6 @@ async def expiries(connection: Connection, run_id: UUID, range_: Range) -> int:
     return most or 0
 
 
-async def texts(connection: Connection, run_id: UUID, ords: Sequence[int]) -> AsyncIterator[asyncpg.Record]:
-    """(ord, question, expected, output), a case at a time: each may be megabytes."""
-    for ord_ in sorted(ords):
-        row = await connection.fetchrow(
-            "SELECT ord, question, expected, output FROM run_cases WHERE run_id = $1 AND ord = $2", run_id, ord_
-        )
-        if row is not None:
-            yield row
+async def texts(connection: Connection, run_id: UUID, ord_: int) -> asyncpg.Record | None:
+    """(ord, question, expected, output) of one case: they may be megabytes."""
+    return await connection.fetchrow("SELECT ord, question, expected, output FROM run_cases WHERE run_id = $1 AND ord = $2", run_id, ord_)
