@@ -1,6 +1,5 @@
 """Whom scoring asks: catalog for a workspace's judge, runner for texts too long for an event."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from uuid import UUID
@@ -27,19 +26,17 @@ class Catalog:
         self._stub = CatalogInternalServiceStub(channel)
         self._identity = identity
         self._known: dict[UUID, tuple[Judging, float]] = {}
-        self._asking = asyncio.Lock()
 
     async def judging(self, workspace: UUID) -> Judging:
         """How a workspace wants its answers judged."""
-        async with self._asking:
-            known = self._known.get(workspace)
-            if known is not None and known[1] > time.monotonic():
-                return known[0]
-            metadata = self._identity.metadata(workspace)
-            settings = await self._stub.ReadJudge(catalog_pb2.ReadJudgeRequest(), metadata=metadata, timeout=TIMEOUT)
-            judging = convert.judging(workspace, settings)
-            self._known[workspace] = (judging, time.monotonic() + JUDGE_SECONDS)
-            return judging
+        known = self._known.get(workspace)
+        if known is not None and known[1] > time.monotonic():
+            return known[0]
+        metadata = self._identity.metadata(workspace)
+        settings = await self._stub.ReadJudge(catalog_pb2.ReadJudgeRequest(), metadata=metadata, timeout=TIMEOUT)
+        judging = convert.judging(workspace, settings)
+        self._known[workspace] = (judging, time.monotonic() + JUDGE_SECONDS)
+        return judging
 
 
 class Runner:
