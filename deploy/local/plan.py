@@ -17,7 +17,9 @@ class GatewayNotRenderedError(RuntimeError):
     """The gateway's renderer refused; the message is its own."""
 
 
-def choose_ports(settings: Settings, remembered: Mapping[str, int], *, running: bool) -> dict[str, int]:
+def choose_ports(
+    settings: Settings, remembered: Mapping[str, int], *, running: bool, usual: Mapping[str, int] = PREFERRED_PORTS
+) -> dict[str, int]:
     """A port for everything that listens: the wanted one, the one of the last start, the usual one, else any.
 
     A port that is taken is passed over, except that a running stack keeps the ports that it holds itself.
@@ -29,7 +31,7 @@ def choose_ports(settings: Settings, remembered: Mapping[str, int], *, running: 
             chosen[name] = last
             continue
         taken = {*chosen.values(), *(port for other, port in remembered.items() if other != name), *settings.ports.values()} - {wanted}
-        candidates = [port for port in (wanted, last, PREFERRED_PORTS.get(name)) if port]
+        candidates = [port for port in (wanted, last, usual.get(name)) if port]
         free = [port for port in candidates if port not in taken and ports.is_free(port)]
         chosen[name] = free[0] if free else ports.any_free(taken)
     return chosen

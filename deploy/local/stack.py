@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deploy.local import credentials, nats, plan, postgres, processes
+from deploy.local import binaries, credentials, nats, plan, postgres, processes
 from deploy.local.environment import Topology, inherited_environment, python_environment, shell_text
 from deploy.local.files import Folders, forget_socket_folder, read_json, socket_folder, write_json, write_text
 from deploy.local.migrate import migrate
@@ -30,7 +30,7 @@ from deploy.local.postgres import SERVICES
 from deploy.local.processes import Found
 from deploy.local.programs import Program, script, script_path, supervisor_config
 from deploy.local.readiness import answers, serves
-from deploy.local.settings import Settings, parse_env_file
+from deploy.local.settings import PREFERRED_PORTS, Settings, parse_env_file
 from deploy.local.supervision import Supervisor
 
 READY_WITHIN = 60.0
@@ -145,7 +145,9 @@ class Stack:
         running = self._supervisor().is_running()
         if not running and (left := self._end_leftovers()):
             self.say(f"Ended {len(left)} processes that an earlier start left behind.")
-        ports = plan.choose_ports(self.settings, remembered.get("ports", {}), running=running)
+        # The usual ports are for the one stack of the repository: others, started at the same time, would all find them free.
+        usual = PREFERRED_PORTS if self.folders.root == binaries.ROOT / ".local" else {}
+        ports = plan.choose_ports(self.settings, remembered.get("ports", {}), running=running, usual=usual)
         for name, port in self.settings.ports.items():
             if ports.get(name, port) != port:
                 self.say(f"Port {port} for {name} is taken; using {ports[name]}.")

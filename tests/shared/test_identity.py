@@ -68,7 +68,7 @@ def identifier(directory: Directory) -> Identifier:
 
 
 def a_jwt(key: Any = SHARED_KEY, algorithm: str = "HS256", kid: str | None = None, **claims: Any) -> str:
-    claims = {"iss": "shared", "workspace_id": str(OURS), "scope": "studio more", "exp": time.time() + 60, **claims}
+    claims = {"iss": "shared", "workspace_id": str(OURS), "scope": "studio more", "exp": time.time() + 7200, **claims}
     kept = {name: value for name, value in claims.items() if value is not None}
     return jwt.encode(kept, key, algorithm=algorithm, headers={"kid": kid} if kid else None)
 
@@ -108,7 +108,6 @@ def pair(key: str, secret: str) -> Metadata:
         bearer(a_public_jwt()),
         cookie(a_public_jwt()),
         bearer(a_jwt(scope=None, scopes=["studio"])),
-        bearer(a_jwt(exp=time.time() - 20)),  # within the leeway of clocks
         (*bearer("ours"), *pair("k", "s"), *cookie(a_jwt())),
         (("authorization", ""), *pair("k", "s")),  # sent by generated clients that set no token
         (("authorization", "Bearer ours"), ("trace-bin", "x")),
@@ -119,6 +118,10 @@ async def test_every_kind_of_credentials_is_taken(identifier: Identifier, metada
     assert (principal.workspace_id, "studio" in principal.scopes) == (OURS, True)
     assert identity.workspace() == OURS
     assert identity.caller() is principal
+
+
+async def test_clocks_may_differ_by_half_a_minute(identifier: Identifier) -> None:
+    assert (await identifier.identify(READ, bearer(a_jwt(exp=time.time() - 20)))).workspace_id == OURS
 
 
 def _refused() -> dict[str, Metadata]:

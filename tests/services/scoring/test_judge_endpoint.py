@@ -128,4 +128,4 @@ async def test_an_endless_answer_is_not_read_to_its_end(session: ClientSession, 
     ids=["absent", "seconds", "a part of one", "negative", "no number", "a date"],
 )
 def test_a_rest_is_told_in_seconds_or_by_a_date(header: str | None, seconds: float) -> None:
-    assert _seconds(header) == pytest.approx(seconds, abs=120)
+    assert _seconds(header) == pytest.approx(seconds, rel=0.3)  # the date was made when the tests were collected

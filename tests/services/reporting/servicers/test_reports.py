@@ -202,7 +202,7 @@ class TestExport:
         assert list(csv.reader(io.StringIO(text, newline=""))) == [
             ["question", "expected_response", "actual_response", "status", "score", "reasoning", "execution_time_ms", "error"],
             ["question 0", "answer 0", "", "error", "", "", "12", "'@away"],
-            ["'=1+1", "answer 1", 'say "hi",\nplease', "passed", "1.0", "equal", "12", ""],
+            ["'=1+1", "answer 1", 'say "hi",\nplease', "passed", "1.0", "equal (threshold 0.7)", "12", ""],
         ]
 
     async def test_long_runs_and_long_texts_come_in_many_pieces(self, service: Service, bench: Bench) -> None:

@@ -198,7 +198,9 @@ async def test_a_target_says_how_long_to_wait(there: Endpoint, openai: OpenAI, r
     there.says(Answer(status=429, headers={} if retry_after is None else {"Retry-After": retry_after}))
     with pytest.raises(Throttled) as caught:
         await openai.ask(a_call(there))
-    assert caught.value.seconds == (None if seconds is None else pytest.approx(seconds, abs=60))
+    assert caught.value.seconds == (
+        None if seconds is None else pytest.approx(seconds, rel=0.3)
+    )  # the date was made when the tests were collected
 
 
 async def test_a_redirect_is_not_followed(there: Endpoint, openai: OpenAI) -> None:
