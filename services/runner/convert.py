@@ -17,24 +17,26 @@ OUTCOMES = {"passed": "passed", "failed": "failed"}
 
 
 def wish(request: runs_pb2.StartRunRequest) -> Wish:
-    """What a caller asks to be run. Raises Invalid for missing or malformed ids."""
+    """What a caller asks to be run. Raises Invalid naming every wrong field."""
     wrong: dict[str, str] = {}
-    ids: dict[str, UUID] = {}
-    for name in ("test_set_id", "context_id"):
+    ids = {"test_set_id": UUID(int=0), "context_id": UUID(int=0)}
+    for name in ids:
         text = getattr(request, name)
         try:
             ids[name] = canonical_id(text)
         except ValueError:
             wrong[name] = "must be a UUID" if text else "is required"
-    if wrong:
-        raise Invalid(wrong)
-    return Wish(
+    asked = Wish(
         ids["test_set_id"],
         ids["context_id"],
         request.repeats if request.HasField("repeats") else None,
         request.max_concurrency if request.HasField("max_concurrency") else None,
         tuple(request.tags),
     )
+    wrong |= asked.faults()
+    if wrong:
+        raise Invalid(wrong)
+    return asked
 
 
 def run(found: Run, counts: Counts = Counts()) -> runs_pb2.Run:  # noqa: B008 frozen

@@ -66,6 +66,12 @@ class Wish:
 
     def check(self) -> None:
         """Raises Invalid naming each wrong field."""
+        wrong = self.faults()
+        if wrong:
+            raise Invalid(wrong)
+
+    def faults(self) -> dict[str, str]:
+        """Field → what is wrong with it."""
         wrong: dict[str, str] = {}
         if self.repeats is not None and not 1 <= self.repeats <= MAX_REPEATS:
             wrong["repeats"] = f"must be from 1 to {MAX_REPEATS}"
@@ -76,8 +82,7 @@ class Wish:
         for index, tag in enumerate(self.tags):
             if not 1 <= len(tag) <= MAX_TAG_LENGTH:
                 wrong[f"tags[{index}]"] = f"must have 1 to {MAX_TAG_LENGTH} characters"
-        if wrong:
-            raise Invalid(wrong)
+        return wrong
 
 
 @dataclass(frozen=True)
