@@ -228,7 +228,8 @@ class Puller:
         ends = asyncio.get_running_loop().time() + wait + 0.5
         while not messages and (left := ends - asyncio.get_running_loop().time()) > 0:
             try:
-                message = await asyncio.wait_for(self._queue.get(), left)
+                async with asyncio.timeout(left):  # wait_for would swallow a cancel that comes together with a message
+                    message = await self._queue.get()
             except TimeoutError:
                 self._open = 0
                 break

@@ -199,8 +199,10 @@ class Relay:
                 await self._rest(connection)
 
     async def _rest(self, connection: asyncpg.Connection) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._news.wait(), POLL_SECONDS)
+        # Not wait_for, which swallows a cancel that comes together with the news: the last commit of a drain did so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._news.wait()
         now = asyncio.get_running_loop().time()
         if now - self._trimmed_at > TRIM_EVERY_SECONDS:
             self._trimmed_at = now
