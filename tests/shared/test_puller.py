@@ -100,6 +100,21 @@ async def test_a_cancelled_fetch_steals_no_message(broker: Broker) -> None:
     assert had == numbered(0, 5)
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancel_that_comes_together_with_a_message_is_not_swallowed(broker: Broker, turns: int) -> None:
+    puller = a_puller(broker)
+    assert await puller.fetch(1, 0.2) == []
+    fetching = asyncio.create_task(puller.fetch(5, 10))
+    await asyncio.sleep(0.1)
+    puller._queue.put_nowait(Msg(broker.client, "x", "", b"x"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    in_time = fetching.cancel()  # False once it has the message
+    await asyncio.wait([fetching])
+    assert fetching.cancelled() == in_time
+    assert names(await puller.fetch(1, 1) if in_time else fetching.result()) == ["x"]
+
+
 async def test_what_is_given_back_comes_to_another_at_once(broker: Broker) -> None:
     giving, taking = a_puller(broker), a_puller(broker)
     await publish(broker, *numbered(0, 8))

@@ -89,6 +89,20 @@ async def another_relay(url: str, nats_url: str) -> AsyncIterator[Relay]:
     await broker.close()
 
 
+async def test_a_relay_that_hears_news_while_it_is_ended_ends(running: Hop, ends: tuple[str, str]) -> None:
+    for turns in range(4):
+        relay = Relay(ends[0], "another", running.broker)
+        task = asyncio.create_task(relay.run())
+        await until(lambda relay=relay: relay._leads)  # type: ignore[misc]
+        await asyncio.sleep(0.1)
+        relay.wake()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=3)
+        assert done
+
+
 async def test_another_relay_takes_over_when_the_leader_loses_its_connection(running: Hop, ends: tuple[str, str], nats_url: str) -> None:
     async with another_relay(ends[0], nats_url):
         for round_ in range(3):

@@ -1,0 +1,363 @@
+"""The worker on real Postgres and NATS: every case is executed once, whatever happens to workers meanwhile."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from assay.runner.internal.v1 import events_pb2
+from services.runner import calls, execution as working
+from services.runner.__main__ import DOCUMENTATION
+from services.runner.calls import Caller
+from services.runner.entities import Range, Run
+from services.runner.execution import CANCELLED_SUBJECT, Worker
+from services.runner.governor import Governor
+from services.runner.operations import execution
+from services.runner.operations.completion import Completion
+from services.runner.operations.runs import cancel_run, close_unexecuted
+from services.runner.reconciler import Reconciler
+from services.runner.targets.builtin import Builtin
+from services.runner.targets.openai import OpenAI
+from shared.guard import Guard, open_session
+from shared.jetstream import Broker
+from shared.outbox import Relay
+from shared.postgres import Database, open_pool
+from shared.topics import TICKETS
+from tests.servers import NatsProcess
+from tests.services.runner.endpoint import Answer, Endpoint, chat, endpoint
+from tests.services.runner.house import (
+    OURS,
+    Asked,
+    a_target,
+    answered,
+    claim,
+    expire,
+    expire_tickets,
+    rows,
+    running,
+    said,
+    state,
+    states,
+    tickets_out,
+)
+from tests.shared.waiting import until
+
+LEASE = timedelta(seconds=3)
+EXECUTED = "runner.cases_executed"
+
+
+@dataclass
+class Shop:
+    """Workers that run side by side, and what they call."""
+
+    database: Database
+    url: str
+    broker: Broker
+    nats: NatsProcess
+    asked: Asked
+    there: Endpoint
+    openai: OpenAI
+    stack: contextlib.AsyncExitStack
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def a_worker(self) -> tuple[Worker, asyncio.Task[None]]:
+        """A worker with a connection to NATS of its own, and a place among the runners."""
+        broker = Broker(self.nats.url, f"runner-{len(self.tasks)}")
+        broker.start()
+        self.stack.push_async_callback(broker.close)
+        governor = Governor(self.database, f"runner-{len(self.tasks)}", LEASE)
+        caller = Caller(governor, self.asked.catalog, {"openai": self.openai}, Builtin(DOCUMENTATION))
+        worker = Worker(self.database, broker, governor, caller, LEASE)
+        await governor.beat()
+        self.begin(governor.run())
+        return worker, self.begin(worker.run())
+
+    def begin(self, work: object) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        self.tasks.append(task)
+        return task
+
+    async def run(self, cases: int = 30, repeats: int = 1, slots: int = 8, **said: object) -> Run:
+        """A run that calls the endpoint."""
+        self.asked.neighbours.target.base_url = self.there.url
+        target = a_target(kind="openai", base_url=self.there.url, max_concurrency=8, timeout_ms=20_000)
+        made = await running(self.database, cases, repeats, slots=slots, **{"target": target, **said})
+        self.database.committed()
+        return made
+
+    async def until_executed(self, run: Run, within: float = 25.0) -> None:
+        async def done() -> bool:
+            return set(await states(self.database, run)) == {"executed"} and not await tickets_out(self.database, run)
+
+        await until(done, within)
+        told = [case.ord for event in await said(self.database, EXECUTED) if event.run_id == str(run.id) for case in event.cases]
+        assert sorted(told) == list(range(run.total_cases))
+
+    async def until_leased(self, run: Run, least: int = 1) -> None:
+        async def leased() -> bool:
+            return (await states(self.database, run)).count("leased") >= least
+
+        await until(leased)
+
+    async def in_queue(self) -> int:
+        """Tickets that NATS still holds."""
+        return (await self.broker.jetstream.stream_info(TICKETS.stream)).state.messages
+
+
+async def ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def shop(
+    database: Database, runner_url: str, nats_server: NatsProcess, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Shop]:
+    monkeypatch.setattr(calls, "BACK_OFF_SECONDS", 0.05)
+    monkeypatch.setattr(working, "LEASED_NAK_SECONDS", 0.4)
+    nats_server.wipe()
+    broker = Broker(nats_server.url, "relay")
+    broker.start()
+    await asyncio.wait_for(broker.ready(), 10)
+    relay = Relay(runner_url, "runner", broker)
+    database.committed = relay.wake
+    async with contextlib.AsyncExitStack() as stack, endpoint() as there, open_session(Guard(["127.0.0.0/8"])) as session:
+        made = Shop(database, runner_url, broker, nats_server, asked, there, OpenAI(session), stack)
+        made.begin(relay.run())
+        yield made
+        for task in reversed(made.tasks):
+            task.cancel()
+        await asyncio.gather(*made.tasks, return_exceptions=True)
+    await broker.close()
+
+
+async def test_a_run_is_executed_from_its_first_ticket_to_its_last(shop: Shop) -> None:
+    await shop.a_worker()
+    run = await shop.run(30, repeats=2)
+    await shop.until_executed(run)
+    assert len(shop.there.asked) == 60
+    assert shop.there.most <= 8
+    assert {row["fence"] for row in await rows(shop.database, "SELECT fence FROM run_cases")} == {1}
+
+    async def empty() -> bool:
+        return await shop.in_queue() == 0
+
+    await until(empty)
+
+
+async def test_builtin_targets_are_executed_in_batches(shop: Shop) -> None:
+    await shop.a_worker()
+    run = await shop.run(700, target=a_target(model="echo"))
+    await shop.until_executed(run)
+    outputs = await rows(shop.database, "SELECT output = question AS same FROM run_cases")
+    assert all(row["same"] for row in outputs)
+
+
+async def test_two_workers_share_a_run_and_no_case(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=0.02))
+    await shop.a_worker()
+    await shop.a_worker()
+    run = await shop.run(80)
+    await shop.until_executed(run)
+    assert len(shop.there.asked) == 80
+
+
+async def test_failures_and_refusals_are_written_and_the_rest_goes_on(shop: Shop) -> None:
+    shop.there.says(Answer(b"no \0", 400), 500, 500, 500, chat("fine"))
+    await shop.a_worker()
+    run = await shop.run(20, slots=1)
+    await shop.until_executed(run)
+    found = await rows(shop.database, "SELECT error, attempts FROM run_cases WHERE error IS NOT NULL ORDER BY attempts")
+    assert [(row["error"], row["attempts"]) for row in found] == [("HTTP 400: no \ufffd", 1), ("HTTP 500", 3)]
+
+
+async def test_a_conversation_goes_turn_by_turn_with_its_history(shop: Shop) -> None:
+    await shop.a_worker()
+    run = await shop.run(4, repeats=2, mode="scenario")
+    await shop.until_executed(run)
+    turns = [[message["content"] for message in asked["messages"]] for asked in shop.there.asked]
+    assert sorted(len(each) for each in turns) == [1, 1, 3, 3, 5, 5, 7, 7]
+    assert max(turns, key=len) == ["question 0", "hello", "question 1", "hello", "question 2", "hello", "question 3"]
+
+
+async def test_a_failed_turn_ends_its_conversation(shop: Shop) -> None:
+    shop.there.says(chat("one"), Answer(b"no", 400))
+    await shop.a_worker()
+    run = await shop.run(4, mode="scenario", slots=1)
+    await shop.until_executed(run)
+    found = await rows(shop.database, "SELECT output, error, attempts FROM run_cases ORDER BY ord")
+    reason = "the conversation ended at an earlier turn: HTTP 400: no"
+    assert [tuple(row) for row in found] == [("one", None, 1), (None, "HTTP 400: no", 1), (None, reason, 0), (None, reason, 0)]
+
+
+async def test_a_conversation_is_taken_up_after_the_last_turn_that_was_stored(shop: Shop) -> None:
+    run = await shop.run(4, mode="scenario")
+    first = await claim(shop.database, run)
+    await execution.record(shop.database, run, answered(first[:2], "stored"))
+    await expire(shop.database, run)
+    await shop.a_worker()
+    await shop.until_executed(run)
+    turns = [[message["content"] for message in asked["messages"]] for asked in shop.there.asked]
+    assert turns[0] == ["question 0", "stored", "question 1", "stored", "question 2"]
+    assert len(turns) == 2
+
+
+async def test_a_worker_that_ends_gives_back_what_it_has_at_once(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=30))
+    _, task = await shop.a_worker()
+    run = await shop.run(10)
+    await shop.until_leased(run, 4)
+    await ended(task)
+    assert "leased" not in await states(shop.database, run)
+    shop.there.says(chat("x"))
+    await shop.a_worker()
+    await shop.until_executed(run, within=LEASE.total_seconds() * 2)
+    found = await rows(shop.database, "SELECT sum(expiries) AS expiries FROM run_cases")
+    assert found[0]["expiries"] == 0
+
+
+async def test_long_calls_keep_their_leases(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=LEASE.total_seconds() * 1.7))
+    await shop.a_worker()
+    await shop.a_worker()
+    run = await shop.run(4)
+    await shop.until_executed(run)
+    assert len(shop.there.asked) == 4
+    assert {row["fence"] for row in await rows(shop.database, "SELECT fence FROM run_cases")} == {1}
+
+
+async def test_a_worker_that_slept_past_its_lease_writes_nothing_stale(shop: Shop) -> None:
+    shop.there.says(Answer(chat("stale"), seconds=1.5))
+    worker, _ = await shop.a_worker()
+    run = await shop.run(6)
+    await shop.until_leased(run, 6)
+    await expire(shop.database, run)  # as if it had been stopped for longer than its lease
+    fresh = await claim(shop.database, run, 0, 3)
+    await execution.record(shop.database, run, answered(fresh[:2], "fresh"))
+
+    async def called() -> bool:
+        return not any(held.fences for held in worker._held)
+
+    await until(called)
+    found = [row["output"] for row in await rows(shop.database, "SELECT output FROM run_cases ORDER BY ord")]
+    assert found[:4] == ["fresh", "fresh", None, None]
+    assert (2, 3, 1) in await tickets_out(shop.database, run)  # not finished, not acknowledged
+    await execution.record(shop.database, run, answered(fresh[2:], "fresh"))
+    await shop.until_executed(run)
+
+
+async def test_a_renewal_under_way_ends_no_work_that_began_since(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Renewals all the time, and slow: each is under way while tickets are claimed and written.
+    slow = execution.renew
+
+    async def renew(*arguments: object) -> set[int]:
+        kept = await slow(*arguments)  # type: ignore[arg-type]
+        await asyncio.sleep(0.1)
+        return kept
+
+    monkeypatch.setattr(execution, "renew", renew)
+    shop.there.says(Answer(chat("x"), seconds=0.05))
+    worker, _ = await shop.a_worker()
+    worker._lease = timedelta(seconds=0.15)
+    worker._together._lease = timedelta(seconds=20)
+    run = await shop.run(120)
+    await shop.until_executed(run)
+    assert len(shop.there.asked) == 120
+    assert {row["fence"] for row in await rows(shop.database, "SELECT fence FROM run_cases")} == {1}
+
+
+async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=30))
+    worker, _ = await shop.a_worker()
+    run = await shop.run(10)
+    await shop.until_leased(run, 4)
+    await cancel_run(shop.database, OURS, run.id)
+    await shop.broker.client.publish(CANCELLED_SUBJECT, str(run.id).encode())
+    await close_unexecuted(shop.database, run.id)
+    await until(lambda: not worker._held)
+    assert set(await states(shop.database, run)) == {"cancelled"}
+    assert await Completion(shop.database).complete(run.id)
+
+
+async def test_postgres_may_lose_every_connection_in_mid_run(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=0.02))
+    await shop.a_worker()
+    run = await shop.run(100)
+    other = Database(await open_pool(shop.url, 1))
+    for _ in range(3):
+        await asyncio.sleep(0.15)
+        async with other.connection() as connection:
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            await connection.execute(query)
+    await other.close()
+    reconciler = Reconciler(shop.database, shop.asked.catalog, Completion(shop.database), LEASE)
+
+    async def done() -> bool:
+        await expire_tickets(shop.database)
+        with contextlib.suppress(Exception):
+            await reconciler.tickets()
+        await asyncio.sleep(0.5)
+        return set(await states(shop.database, run)) == {"executed"}
+
+    await until(done)
+    await shop.until_executed(run)
+
+
+async def test_tickets_that_nats_lost_are_issued_again(shop: Shop) -> None:
+    run = await shop.run(10)
+    await asyncio.sleep(0.3)
+    await asyncio.to_thread(shop.nats.wipe)
+    await shop.a_worker()
+    await asyncio.sleep(0.5)
+    await expire_tickets(shop.database)
+    completion = Completion(shop.database)
+    await Reconciler(shop.database, shop.asked.catalog, completion, LEASE).tickets()
+    await shop.until_executed(run)
+    assert await state(shop.database, run) == "running"
+
+
+async def test_messages_of_a_ticket_that_come_often_execute_it_once(shop: Shop) -> None:
+    run = await shop.run(12)
+    message = events_pb2.Ticket(
+        workspace_id=str(OURS),
+        run_id=str(run.id),
+        number=1,
+        first_ord=0,
+        last_ord=11,
+        connection_id=str(run.target.connection_id),
+        run_slots=8,
+        connection_slots=8,
+    )
+    for _ in range(5):
+        await shop.broker.publish(TICKETS, message.SerializeToString(), {})
+    await shop.a_worker()
+    await shop.until_executed(run)
+    assert len(shop.there.asked) == 12
+
+
+async def test_what_is_no_ticket_stops_no_worker(shop: Shop) -> None:
+    for payload in (b"\xff\xff", b"", events_pb2.Ticket(run_id="x").SerializeToString()):
+        await shop.broker.publish(TICKETS, payload, {})
+    await shop.a_worker()
+    run = await shop.run(5)
+    await shop.until_executed(run)
+
+    async def empty() -> bool:
+        return await shop.in_queue() == 0
+
+    await until(empty)
+
+
+async def test_a_ticket_of_a_deleted_run_is_put_aside(shop: Shop) -> None:
+    message = events_pb2.Ticket(run_id=str(OURS), connection_id=str(OURS), number=1, last_ord=9, at_once=True)
+    await shop.broker.publish(TICKETS, message.SerializeToString(), {})
+    await shop.a_worker()
+
+    async def empty() -> bool:
+        return await shop.in_queue() == 0
+
+    await until(empty)
+    assert (await execution.claim(shop.database, OURS, [Range(0, 9)], LEASE))[0] is None
