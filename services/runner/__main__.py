@@ -33,12 +33,13 @@ from services.runner.targets.openai import OpenAI
 from shared import config, guard, observe, server
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
+from shared.errors import Unavailable
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
 from shared.jetstream import OUTAGES, Broker
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
-from shared.postgres import Database, open_pool, until_migrated
+from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool, until_migrated
 
 SERVICE = "runner"
 SCHEMA_VERSION = "0003"
@@ -103,8 +104,9 @@ async def main(settings: Config) -> None:
         with contextlib.suppress(*OUTAGES):
             if broker.connected:
                 await broker.client.publish(CANCELLED_SUBJECT, str(run_id).encode())
-        await run_operations.close_unexecuted(database, run_id)
-        await completion.complete(run_id)
+        with contextlib.suppress(Unavailable, *OUTAGES_OF_POSTGRES):  # the command itself took effect; the reconciler goes on with this
+            await run_operations.close_unexecuted(database, run_id)
+            await completion.complete(run_id)
 
     parts = Parts(database, catalog, reporting, reconciler.freeze_soon, cancelled, now)
 

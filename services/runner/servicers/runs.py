@@ -56,7 +56,7 @@ class RunServicer(runs_pb2_grpc.RunServiceServicer):
     async def DeleteRun(self, request: runs_pb2.DeleteRunRequest, context: Context) -> empty_pb2.Empty:
         parts, run_id = self._parts, parse_id(request.run_id, "run")
         await runs.delete_run(parts.database, workspace(), run_id, parts.clock())
-        await parts.cancelled(run_id)  # ends the calls that are in flight for it
         await parts.reporting.forget(workspace(), run_id)
+        await parts.cancelled(run_id)  # ends the calls that are in flight for it
         await answer_with(context, 204)
         return empty_pb2.Empty()
