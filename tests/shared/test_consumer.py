@@ -45,13 +45,13 @@ async def test_everything_said_takes_effect_and_is_acknowledged(running: Hop) ->
 
 
 async def test_what_is_delivered_many_times_has_one_effect(running: Hop) -> None:
-    running.begin(running.ear.hear(running.hearing(batch=7, loops=3)))
     names = named(60)
     again = [(seq, name) for seq, name in enumerate(names, 1) for _ in range(4)]
     random.Random(1).shuffle(again)  # noqa: S311 a test's order
     for seq, name in again:
         payload = events_pb2.RunDeleted(run_id=name).SerializeToString()
         await running.broker.publish(TOPIC, payload, {SEQ_HEADER: str(seq)})
+    running.begin(running.ear.hear(running.hearing(batch=50, loops=3)))  # a batch holds some twice
     await running.until_effects(names)
     await until_nothing_is_under_way(running)
     assert len(running.heard) > 60

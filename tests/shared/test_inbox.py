@@ -46,12 +46,13 @@ async def test_of_many_that_take_one_number_at_once_one_gets_it(database: Databa
     async def hold(seqs: list[int]) -> set[int]:
         async with database.transaction() as connection:
             taken = await inbox.take(connection, TOPIC, seqs)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.01)
             return taken
 
-    # In opposite orders, which would deadlock if numbers weren't taken in order.
-    takings = await asyncio.gather(*(hold(list(range(1, 30)) if each % 2 else list(range(29, 0, -1))) for each in range(8)))
-    assert sorted(seq for taken in takings for seq in taken) == list(range(1, 30))
+    # In opposite orders, and enough of them to meet: a deadlock, if numbers weren't taken in order.
+    everything = list(range(1, 4000))
+    takings = await asyncio.gather(*(hold(everything[:: 1 if each % 2 else -1]) for each in range(8)))
+    assert sorted(seq for taken in takings for seq in taken) == everything
 
 
 async def test_the_second_of_two_gets_it_if_the_first_fails(database: Database) -> None:
