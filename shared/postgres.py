@@ -93,13 +93,10 @@ async def open_pool(url: str, size: int = 10) -> asyncpg.Pool:
             delay = min(delay * 2, 2.0)
 
 
-async def _keep(connection: Connection) -> None:
-    """Instead of asyncpg's RESET ALL and its like, a round trip for every use: nothing of ours outlives its transaction.
-
-    But a transaction may outlive its task, if that is cancelled again while it rolls back.
+async def _keep(_connection: Connection) -> None:
+    """Instead of asyncpg's RESET ALL and its like, a round trip for every use: nothing of ours outlives its transaction, and
+    a transaction that outlived its task was ended before this is called.
     """
-    if connection.is_in_transaction():
-        await connection.reset()
 
 
 async def _prepare(connection: Connection) -> None:

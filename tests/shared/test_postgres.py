@@ -46,13 +46,21 @@ async def test_a_body_that_is_cancelled_leaves_no_transaction_open(database: Dat
         assert await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'") == 0
 
 
-async def test_a_connection_whose_rollback_was_cancelled_comes_back_clean(database: Database) -> None:
+@pytest.mark.filterwarnings("ignore:.*active transaction")
+async def test_a_connection_left_in_a_transaction_comes_back_clean(database: Database) -> None:
+    for _ in range(3):
+        async with database.connection() as connection:
+            await connection.execute("BEGIN; CREATE TABLE left_open (n int)")
+    async with database.transaction() as connection:
+        assert await connection.fetchval("SELECT to_regclass('left_open')") is None
+
+
+async def test_a_body_cancelled_again_while_it_rolls_back_spoils_no_connection(database: Database) -> None:
+    async def work() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("SELECT pg_sleep(10)")
+
     for _ in range(15):
-
-        async def work() -> None:
-            async with database.transaction() as connection:
-                await connection.execute("SELECT pg_sleep(10)")
-
         task = asyncio.create_task(work())
         await asyncio.sleep(0.02)
         for _ in range(4):
