@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from assay.common.internal.v1 import outbox_pb2
-from shared import inbox
+from shared import inbox, observe
 from shared.channels import Authenticated
 from shared.jetstream import OUTAGES, Broker, Puller
 from shared.outbox import SEQ_HEADER
@@ -111,6 +111,7 @@ class Ear:
             # One number may come twice in a batch, and both would find it fresh.
             once = {event.seq: event for event in (_received(hearing.topic, message) for message in messages)}
             await hearing.handle(list(once.values()))
+            observe.EVENTS_HEARD.labels(hearing.topic.name).inc(len(once))
         except Exception:
             log.exception("an event was not handled", extra={"topic": hearing.topic.name, "events": len(messages)})
             return False
@@ -211,7 +212,9 @@ class GapWatch:
             wanted = set(part)
             request = outbox_pb2.ReadOutboxRequest(topic=hearing.topic.name, from_seq=part[0], to_seq=part[-1])
             events = self._outboxes[hearing.topic.producer].ReadOutbox(request, timeout=30)
-            await self._handle([event async for event in events if event.seq in wanted], hearing)
+            found = [event async for event in events if event.seq in wanted]
+            observe.EVENTS_FETCHED.labels(hearing.topic.name).inc(len(found))
+            await self._handle(found, hearing)
 
     async def _handle(self, events: Sequence[outbox_pb2.OutboxEvent], hearing: Hearing) -> None:
         """In batches; if one fails one by one, so that here too a bad event holds up no other."""

@@ -10,7 +10,7 @@ import asyncpg
 from google.protobuf.message import Message
 
 from shared.errors import Invalid, KeyInFlight, KeyReused
-from shared.postgres import Connection, Database
+from shared.postgres import Connection, Database, retrying
 
 HEADER = "idempotency-key"
 MAX_LENGTH = 255
@@ -53,21 +53,29 @@ async def once(database: Database, key: Key | None, effect: Effect[Answer]) -> A
     While the first is in flight the second waits for its row. Raises KeyReused for another body, KeyInFlight when it
     waited too long. A failure frees the key, being rolled back with it.
     """
-    async with database.transaction() as connection:
-        if key is None:
-            return await effect.perform(connection)
-        kept = await _claim(connection, key)
-        if kept is not None:
-            return effect.answer.FromString(kept)
-        made = await effect.perform(connection)
-        await connection.execute(
-            "UPDATE idempotency_keys SET answer = $4 WHERE workspace_id = $1 AND operation = $2 AND key = $3",
-            key.workspace,
-            key.operation,
-            key.key,
-            made.SerializeToString(),
-        )
-        return made
+
+    async def attempt() -> Answer:
+        async with database.transaction() as connection:
+            if key is None:
+                return await effect.perform(connection)
+            return await _kept_or_performed(connection, key, effect)
+
+    return await retrying(attempt)
+
+
+async def _kept_or_performed(connection: Connection, key: Key, effect: Effect[Answer]) -> Answer:
+    kept = await _claim(connection, key)
+    if kept is not None:
+        return effect.answer.FromString(kept)
+    made = await effect.perform(connection)
+    await connection.execute(
+        "UPDATE idempotency_keys SET answer = $4 WHERE workspace_id = $1 AND operation = $2 AND key = $3",
+        key.workspace,
+        key.operation,
+        key.key,
+        made.SerializeToString(),
+    )
+    return made
 
 
 async def answered(database: Database, key: Key | None, answer: type[Answer]) -> Answer | None:

@@ -156,7 +156,9 @@ class Identifier:
             raise _invalid() from None
         claims = _claims(token, issuer)
         try:
-            scopes = claims.get("scopes") or str(claims.get("scope", "")).split()
+            scopes = claims.get("scopes") or claims.get("scope") or ""
+            if isinstance(scopes, str):
+                scopes = scopes.split()
             return Principal(UUID(claims["workspace_id"]), frozenset(scopes), str(claims.get("sub", "")))
         except (KeyError, ValueError, TypeError, AttributeError):
             raise _invalid() from None

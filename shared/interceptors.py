@@ -17,7 +17,7 @@ from shared.errors import DomainError, Invalid, Unavailable, to_status
 from shared.identity import Identifier
 from shared.limits import RateLimit
 from shared.methods import Method, method_of
-from shared.postgres import OUTAGES
+from shared.postgres import CONFLICTS, OUTAGES
 
 DETAILS = "grpc-status-details-bin"
 # The gateway says so of every call that it transcoded; clients can't send it.
@@ -168,7 +168,7 @@ class _Refusal:
 def _refusal(error: Exception, method: Method) -> _Refusal:
     if isinstance(error, grpc.aio.AioRpcError):
         return _of_peer(error, method)
-    if isinstance(error, (*OUTAGES, asyncpg.LockNotAvailableError)):
+    if isinstance(error, (*OUTAGES, *CONFLICTS, asyncpg.LockNotAvailableError)):
         log.warning("answered unavailable", extra={"method": method.path, "fault": repr(error)})
         error = Unavailable("a part of the service can't be reached right now")
     if isinstance(error, DomainError):

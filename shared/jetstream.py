@@ -25,6 +25,7 @@ from nats.js.api import (
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
+from shared import observe
 from shared.topics import EVENTS, WORK, Topic
 
 GIGABYTE = 1 << 30
@@ -86,7 +87,6 @@ class Broker:
         self._client = Client()
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._declared = False
 
     @property
     def connected(self) -> bool:
@@ -105,6 +105,7 @@ class Broker:
 
     def start(self) -> None:
         """Begins to connect, for as long as it takes."""
+        observe.NATS_CONNECTED.set_function(lambda: float(self.connected))
         self._task = asyncio.create_task(self._connect())
 
     async def ready(self) -> None:

@@ -8,7 +8,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
 CALLS = Counter("assay_grpc_calls", "Calls served, by method and status code.", ["method", "code"])
 CALL_SECONDS = Histogram("assay_grpc_call_seconds", "Seconds that a call took.", ["method"])
-EVENTS_HEARD = Counter("assay_events_heard", "Events that took effect, by topic.", ["topic"])
+EVENTS_HEARD = Counter("assay_events_heard", "Events that were handled, by topic.", ["topic"])
 EVENTS_FETCHED = Counter("assay_events_fetched", "Events that NATS lost and that were read from an outbox, by topic.", ["topic"])
 OUTBOX_BEHIND = Gauge("assay_outbox_behind", "Outbox rows that the relay has tried and not yet published.")
 LEASES_EXPIRED = Counter("assay_leases_expired", "Cases whose lease ran out.")

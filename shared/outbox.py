@@ -15,6 +15,7 @@ import asyncpg
 import nats
 from google.protobuf.message import Message
 
+from shared import observe
 from shared.jetstream import OUTAGES, Broker
 from shared.postgres import OUTAGES as DATABASE_OUTAGES, Connection
 from shared.topics import TOPICS, Topic
@@ -192,7 +193,9 @@ class Relay:
             # A failed row stays behind and is found again above; it holds up no other.
             fresh = await number(connection)
             done = await self._publish(connection, rows + fresh, incarnation)
-            behind = done < len(rows) + len(fresh) or len(rows) == BATCH
+            left = len(rows) + len(fresh) - done
+            observe.OUTBOX_BEHIND.set(left)
+            behind = left > 0 or len(rows) == BATCH
             if behind and not done:
                 await asyncio.sleep(0.25)
             elif not fresh and not behind:

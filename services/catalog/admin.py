@@ -1,4 +1,4 @@
-"""Workspaces and keys from the command line: `python -m services.catalog.admin COMMAND`. Prints one JSON object."""
+"""Workspaces, keys and judges from the command line, on the local stack `make admin ARGS="COMMAND"`. Prints one JSON object."""
 
 import argparse
 import asyncio
@@ -20,15 +20,18 @@ from services.catalog.operations.connections import Connections
 from services.catalog.operations.credentials import Credentials
 from services.catalog.secrets_box import read_keys
 from shared import config
-from shared.errors import DomainError, Invalid
+from shared.errors import DomainError, Invalid, Unavailable
 from shared.identity import read_issuers
 from shared.ids import canonical_id
-from shared.postgres import Database, open_pool, until_migrated
+from shared.postgres import OUTAGES, Database, open_pool, until_migrated
 
 SCHEMA = "0002"
 ALL_SCOPES = ("studio",)
 JWT_DAYS = 30
 DAY_SECONDS = 86_400
+CONNECT_SECONDS = 3
+PATIENCE_SECONDS = 6
+MIGRATED_SECONDS = 10
 FAULTS = (DomainError, config.ConfigError, asyncpg.PostgresError, OSError, ValueError)
 
 
@@ -155,13 +158,13 @@ def arguments() -> argparse.ArgumentParser:
     made_jwt.add_argument("--days", type=int, default=JWT_DAYS)
     for scoped in (token, key, made_jwt):
         scoped.add_argument("--scopes", type=_scopes, default=ALL_SCOPES, help="comma-separated; default: all")
-    _verb(tokens, "revoke", revoke).add_argument("--id", type=canonical_id, required=True, help="credential_id of a token or a pair")
+    _verb(tokens, "revoke", revoke).add_argument("--id", type=_id, required=True, help="credential_id of a token or a pair")
     judge = _verb(_verbs(nouns, "judge"), "set", set_judge)
-    judge.add_argument("--connection", type=canonical_id, help="left out: nobody judges")
+    judge.add_argument("--connection", type=_id, help="left out: nobody judges")
     judge.add_argument("--model")
     judge.add_argument("--require", action="store_true", help="leave cases unscored rather than use the heuristic")
     for of_workspace in (project, token, key, made_jwt, judge):
-        of_workspace.add_argument("--workspace", type=canonical_id, required=True)
+        of_workspace.add_argument("--workspace", type=_id, required=True)
     _verb(_verbs(nouns, "secrets"), "reseal", reseal)
     return parser
 
@@ -178,19 +181,48 @@ def _verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]", verb: st
     return made
 
 
+def _id(text: str) -> UUID:
+    try:
+        return canonical_id(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a UUID") from None
+
+
 def _scopes(text: str) -> tuple[str, ...]:
     return tuple(scope for scope in text.split(",") if scope)
 
 
 @contextlib.asynccontextmanager
 async def opened(settings: Config) -> AsyncIterator[Desk]:
-    """A desk on the catalog's database, once its schema is there."""
+    """A desk on the catalog's database. Raises Unavailable where that, or its schema, isn't there in time: a person is waiting."""
+    await _reach(settings.postgres_url)
     database = Database(await open_pool(settings.postgres_url, size=2))
     try:
-        await until_migrated(database, SCHEMA)
+        await _await_schema(database)
         yield Desk(Credentials(database, lambda: datetime.now(UTC)), settings)
     finally:
         await database.close()
+
+
+async def _reach(url: str) -> None:
+    # The pool of a service waits for ever and only logs why; here the fault itself is the answer.
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            await (await asyncpg.connect(url, timeout=CONNECT_SECONDS)).close(timeout=CONNECT_SECONDS)
+        except OUTAGES as outage:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"Postgres can't be reached: {outage or 'no answer in time'}") from outage
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
+async def _await_schema(database: Database) -> None:
+    try:
+        await asyncio.wait_for(until_migrated(database, SCHEMA), MIGRATED_SECONDS)
+    except TimeoutError:
+        raise Unavailable(f"the catalog's schema isn't migrated to {SCHEMA}; migrate it first") from None
 
 
 async def carry_out(wanted: argparse.Namespace) -> Answer:

@@ -112,7 +112,7 @@ async def main(settings: Config) -> None:
 
     def register(on: grpc.aio.Server) -> None:
         add_RunServiceServicer_to_server(RunServicer(parts), on)
-        add_RunnerInternalServiceServicer_to_server(RunnerInternalServicer(database, now), on)
+        add_RunnerInternalServiceServicer_to_server(RunnerInternalServicer(database, cancelled, now), on)
         add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, database), on)
 
     async def close() -> None:

@@ -108,6 +108,7 @@ def pair(key: str, secret: str) -> Metadata:
         bearer(a_public_jwt()),
         cookie(a_public_jwt()),
         bearer(a_jwt(scope=None, scopes=["studio"])),
+        bearer(a_jwt(scope=None, scopes="studio more")),
         (*bearer("ours"), *pair("k", "s"), *cookie(a_jwt())),
         (("authorization", ""), *pair("k", "s")),  # sent by generated clients that set no token
         (("authorization", "Bearer ours"), ("trace-bin", "x")),
@@ -174,7 +175,7 @@ async def test_anything_else_is_refused(identifier: Identifier, name: str) -> No
 
 
 @pytest.mark.parametrize(
-    "metadata", [bearer("plain"), bearer(a_jwt(scope="other")), cookie(a_jwt(scope=None)), bearer(a_jwt(scopes="studio"))]
+    "metadata", [bearer("plain"), bearer(a_jwt(scope="other")), cookie(a_jwt(scope=None)), bearer(a_jwt(scopes="other"))]
 )
 async def test_a_missing_scope_is_told_apart_from_missing_credentials(identifier: Identifier, metadata: Metadata) -> None:
     with pytest.raises(ScopeMissing, match="'studio'"):

@@ -75,9 +75,14 @@ class Connection:
     updated_at: datetime
 
     def changed(self, changes: Mapping[str, Any], now: datetime) -> "Connection":
-        """With these settings changed. Raises Invalid if they don't go together."""
+        """With these settings changed. Raises Invalid if they don't go together.
+
+        A secret stays with the server that it was given for: pointed at another one, the connection has none until it is
+        given again. Else whoever may change a connection could have its key sent to a server of his own.
+        """
         settings = replace(self.settings, **changes).checked()
-        return replace(self, settings=settings, revision=self.revision + 1, updated_at=now)
+        secret = self.secret if _origin(settings.base_url) == _origin(self.settings.base_url) else None
+        return replace(self, settings=settings, secret=secret, revision=self.revision + 1, updated_at=now)
 
 
 def model_faults(kind: str, model: str | None) -> Faults:
@@ -121,6 +126,11 @@ def url_fault(url: str, schemes: tuple[str, ...]) -> str | None:
     if parts.username is not None or parts.password is not None or "#" in url:
         return "must not hold a user, a password or a fragment"
     return None
+
+
+def _origin(url: str | None) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url or "")
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _spelled(kind: str, base_url: str | None) -> str | None:

@@ -82,9 +82,11 @@ async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: dat
         await _delete(connection, [await runs.lock(connection, workspace, run_id)], now)
 
 
-async def delete_runs_of_set(connection: Connection, workspace: UUID, test_set_id: UUID, now: datetime) -> None:
-    """Deletes all runs of a test set."""
-    await _delete(connection, await runs.of_test_set(connection, workspace, test_set_id), now)
+async def delete_runs_of_set(connection: Connection, workspace: UUID, test_set_id: UUID, now: datetime) -> list[UUID]:
+    """Deletes all runs of a test set; returns their ids."""
+    gone = await runs.of_test_set(connection, workspace, test_set_id)
+    await _delete(connection, gone, now)
+    return [run.id for run in gone]
 
 
 async def _delete(connection: Connection, gone: Sequence[Run], now: datetime) -> None:
@@ -99,10 +101,10 @@ async def _delete(connection: Connection, gone: Sequence[Run], now: datetime) ->
     await outbox.append(connection, events)
 
 
-async def forget_set(database: Database, workspace: UUID, test_set_id: UUID, now: datetime) -> None:
-    """Deletes all runs of a test set that the catalog deleted."""
+async def forget_set(database: Database, workspace: UUID, test_set_id: UUID, now: datetime) -> list[UUID]:
+    """Deletes all runs of a test set that the catalog deleted; returns their ids, so that their calls can be ended."""
     async with database.transaction() as connection:
-        await delete_runs_of_set(connection, workspace, test_set_id, now)
+        return await delete_runs_of_set(connection, workspace, test_set_id, now)
 
 
 async def hear_sets_deleted(database: Database, events: Sequence[Received], clock: Callable[[], datetime]) -> None:

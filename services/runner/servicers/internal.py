@@ -1,7 +1,8 @@
 """RunnerInternalService: what the other services ask."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
+from uuid import UUID
 
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from services.runner import convert
@@ -16,8 +17,8 @@ from shared.postgres import Database
 class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
     """Unpack, call, pack."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, cancelled: Callable[[UUID], Awaitable[None]], clock: Callable[[], datetime]) -> None:
+        self._database, self._cancelled, self._clock = database, cancelled, clock
 
     async def ReadRun(self, request: runner_pb2.ReadRunRequest, context: Context) -> runner_pb2.RunState:  # noqa: ARG002
         async with self._database.connection() as connection:
@@ -53,5 +54,6 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
         context: Context,  # noqa: ARG002
     ) -> runner_pb2.ForgetTestSetResponse:
         test_set_id = parse_id(request.test_set_id, "test set")
-        await operations.forget_set(self._database, workspace(), test_set_id, self._clock())
+        for run_id in await operations.forget_set(self._database, workspace(), test_set_id, self._clock()):
+            await self._cancelled(run_id)
         return runner_pb2.ForgetTestSetResponse()

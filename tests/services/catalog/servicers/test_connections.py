@@ -68,6 +68,13 @@ async def test_an_empty_text_clears(house: House) -> None:
     assert not changed.has_secret
 
 
+async def test_a_secret_stays_with_the_server_that_it_was_given_for(house: House) -> None:
+    made = await house.a_connection(kind="openai", base_url="https://llm.test/v1", model="small", api_key="sk-1")
+    assert (await update(house, made.id, base_url="https://llm.test/other/v1")).has_secret
+    assert not (await update(house, made.id, base_url="https://llm.test:8443/v1")).has_secret
+    assert (await update(house, made.id, base_url="http://mine.test/v1", api_key="sk-2")).has_secret
+
+
 async def test_the_kind_changes_with_all_that_it_needs(house: House) -> None:
     made = await house.a_connection(kind="openai", base_url="https://llm.test/v1")
     with invalid("base_url: must be absent for builtin"):

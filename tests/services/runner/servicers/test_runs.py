@@ -73,7 +73,7 @@ async def served(database: Database, asked: Asked) -> AsyncIterator[Served]:
     parts = Parts(database, asked.catalog, asked.reporting, made.accepted.append, made.was_cancelled, lambda: NOW)
     server = grpc.aio.server(interceptors=[Boundary(Identifier((), SERVICE_KEY, authenticate))])
     runs_pb2_grpc.add_RunServiceServicer_to_server(RunServicer(parts), server)
-    runner_pb2_grpc.add_RunnerInternalServiceServicer_to_server(RunnerInternalServicer(database, lambda: NOW), server)
+    runner_pb2_grpc.add_RunnerInternalServiceServicer_to_server(RunnerInternalServicer(database, made.was_cancelled, lambda: NOW), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -255,3 +255,4 @@ async def test_the_runs_of_a_forgotten_set_are_gone_at_once(served: Served) -> N
     assert len(await rows(served.database, "SELECT 1 FROM runs")) == 1
     await served.internal.ForgetTestSet(request, metadata=served.service.metadata(OURS))
     assert await rows(served.database, "SELECT 1 FROM runs") == []
+    assert served.cancelled, "the calls that are in flight for it must end"
