@@ -13,7 +13,7 @@ from services.runner import calls, execution as working
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
 from services.runner.entities import Range, Run
-from services.runner.execution import CANCELLED_SUBJECT, Worker
+from services.runner.execution import CANCELLED_SUBJECT, Held, Worker
 from services.runner.governor import Governor
 from services.runner.operations import execution
 from services.runner.operations.completion import Completion
@@ -267,6 +267,22 @@ async def test_a_renewal_under_way_ends_no_work_that_began_since(shop: Shop, mon
     await shop.until_executed(run)
     assert len(shop.there.asked) == 120
     assert {row["fence"] for row in await rows(shop.database, "SELECT fence FROM run_cases")} == {1}
+
+
+async def test_a_renewal_that_finds_an_effect_just_written_ends_no_work(shop: Shop) -> None:
+    worker, task = await shop.a_worker()
+    await ended(task)
+    run = await shop.run(2, target=a_target(connection_id=OURS))
+    settling = asyncio.create_task(asyncio.sleep(30))
+    lost = asyncio.create_task(asyncio.sleep(30))
+    written = await claim(shop.database, run)
+    await execution.record(shop.database, run, answered(written))
+    fences = {case.ord: case.fence for case in written}
+    await worker._renew_held(Held([], run.id, dict(fences), writing=set(fences), task=settling))  # about to hear that it was written
+    await worker._renew_held(Held([], run.id, dict(fences), task=lost))
+    await asyncio.sleep(0)
+    assert (settling.cancelled(), lost.cancelled()) == (False, True)
+    settling.cancel()
 
 
 async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop) -> None:

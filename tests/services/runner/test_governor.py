@@ -198,6 +198,8 @@ async def test_no_call_begins_when_the_lease_cannot_be_renewed(database: Databas
     await asyncio.sleep(0.2)
     assert begun
     assert max(begun) - since < 0.5
+    assert not brief.has_share(8)
+    assert brief.room(ME, 8) <= 0
     await brief.beat()
     await asyncio.sleep(0.1)
     assert max(begun) - since > 0.9

@@ -41,6 +41,8 @@ async def test_a_run_is_completed_with_its_last_score(database: Database) -> Non
     [finished] = await said(database, FINISHED)
     assert (finished.expected_results, finished.passed, finished.failed, finished.errors) == (4, 2, 1, 1)
     assert (finished.run.state, finished.run.HasField("completed_at"), finished.run.total_cases) == ("completed", True, 4)
+    # Of which there can be no second, whoever writes it.
+    assert [row["key"] for row in await rows(database, "SELECT key FROM outbox WHERE topic = $1", FINISHED)] == [f"finished:{run.id}"]
 
 
 async def test_completions_at_once_finish_a_run_once(database: Database) -> None:
