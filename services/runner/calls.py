@@ -16,7 +16,8 @@ from services.runner.entities import BUILTIN, ClaimedCase, Executed, Run, Turn
 from services.runner.governor import Governor
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
-from shared import hygiene
+from shared import chat, hygiene
+from shared.remembered import Remembered
 
 TRIES = 3
 BACK_OFF_SECONDS = 0.5
@@ -25,6 +26,8 @@ PATIENCE_SECONDS = 600.0
 ACCESS_SECONDS = 30.0
 AWAY_SECONDS = 0.5
 SLICE_SECONDS = 0.02
+# A shorter key may be a word of an honest answer.
+SHORTEST_KEY = 8
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ class Caller:
 
     def __init__(self, governor: Governor, catalog: Catalog, targets: Mapping[str, Target], builtin: Builtin) -> None:
         self._governor, self._catalog, self._targets, self._builtin = governor, catalog, targets, builtin
-        self._access: dict[UUID, tuple[Access, float]] = {}
+        self._access: Remembered[UUID, Access] = Remembered(ACCESS_SECONDS)
 
     def has_room(self, ticket: events_pb2.Ticket) -> bool:
         """Whether a ticket may be claimed here. Without a slot its cases would wait, leased, for as long as this runner lives."""
@@ -83,10 +86,7 @@ class Caller:
                 reply = await self._tried(call, run, tally, begin)
         except (Refused, Failed) as fault:
             return Executed(case, None, _shown(str(fault), call.api_key), tally.milliseconds, tally.attempts)
-        text, replaced = hygiene.cleaned(reply.text)
-        warnings = reply.warnings
-        if replaced:
-            warnings += ("characters that can't be stored were replaced by U+FFFD",)
+        text, warnings = _kept(reply, call.api_key)
         return Executed(case, text, None, tally.milliseconds, tally.attempts, warnings)
 
     async def _prepare(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Call:
@@ -157,8 +157,8 @@ class Caller:
     async def _read_access(self, run: Run) -> Access:
         connection_id = run.target.connection_id
         known = self._access.get(connection_id)
-        if known is not None and known[1] > time.monotonic():
-            return known[0]
+        if known is not None:
+            return known
         while True:
             try:
                 access = await self._catalog.access(run.workspace_id, connection_id)
@@ -169,7 +169,7 @@ class Caller:
                 log.warning("waiting for the catalog", extra={"fault": fault.code().name})
                 await asyncio.sleep(AWAY_SECONDS)
             else:
-                self._access[connection_id] = (access, time.monotonic() + ACCESS_SECONDS)
+                self._access.put(connection_id, access)
                 return access
 
 
@@ -185,4 +185,16 @@ def _back_off(tries: int) -> float:
 def _shown(error: str, secret: str) -> str:
     """An error fit for storage: a target's words are in it, and may repeat the key that they were sent."""
     text, _ = hygiene.cleaned(error)
-    return text.replace(secret, "•••") if secret else text
+    return chat.redacted(text, secret)
+
+
+def _kept(reply: Reply, secret: str) -> tuple[str, tuple[str, ...]]:
+    """An answer fit for storage, and its warnings."""
+    text, replaced = hygiene.cleaned(reply.text)
+    warnings = reply.warnings
+    if replaced:
+        warnings += ("characters that can't be stored were replaced by U+FFFD",)
+    without = chat.redacted(text, secret) if len(secret) >= SHORTEST_KEY else text
+    if without != text:
+        warnings += ("the connection's key was taken out of the answer",)
+    return without, warnings

@@ -1,6 +1,5 @@
 """Whom scoring asks: catalog for a workspace's judge, runner for texts too long for an event."""
 
-import time
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
 from services.scoring import convert
 from services.scoring.entities import Judging
 from shared.channels import ServiceIdentity
+from shared.remembered import Remembered
 
 TIMEOUT = 10.0
 TEXTS_TIMEOUT = 120.0
@@ -25,17 +25,17 @@ class Catalog:
     def __init__(self, channel: grpc.aio.Channel, identity: ServiceIdentity) -> None:
         self._stub = CatalogInternalServiceStub(channel)
         self._identity = identity
-        self._known: dict[UUID, tuple[Judging, float]] = {}
+        self._known: Remembered[UUID, Judging] = Remembered(JUDGE_SECONDS)
 
     async def judging(self, workspace: UUID) -> Judging:
         """How a workspace wants its answers judged."""
         known = self._known.get(workspace)
-        if known is not None and known[1] > time.monotonic():
-            return known[0]
+        if known is not None:
+            return known
         metadata = self._identity.metadata(workspace)
         settings = await self._stub.ReadJudge(catalog_pb2.ReadJudgeRequest(), metadata=metadata, timeout=TIMEOUT)
         judging = convert.judging(workspace, settings)
-        self._known[workspace] = (judging, time.monotonic() + JUDGE_SECONDS)
+        self._known.put(workspace, judging)
         return judging
 
 

@@ -11,9 +11,14 @@ from aiohttp import ClientSession
 from services.scoring import judge_prompt, judge_reply
 from services.scoring.entities import Endpoint, JudgeAnswer, JudgeError, JudgePrompt
 from services.scoring.judge_endpoint import PARAMETERS, Completion, Connection, Sleep
+from shared.chat import redacted, redacted_values
 
 # So much of an unusable reply is shown to the judge again.
 SHOWN_REPLY = 2_000
+# Characters of what is said of an unusable reply, which may quote it.
+MOST_FAULT = 240
+# Endpoints whose limits and formats are remembered, with their keys.
+MOST_CONNECTIONS = 1_000
 _REPAIR = "That reply can't be used: {fault}. Reply again, with only the JSON object that the schema asks for."
 
 CacheValue = Mapping[str, object]
@@ -74,9 +79,12 @@ class Judge:
     def _connection(self, endpoint: Endpoint) -> Connection:
         """Shared by the workspaces that use the endpoint with the same key: its limits are the endpoint's, not theirs."""
         key = (endpoint.base_url, endpoint.model, endpoint.api_key, endpoint.max_concurrency, endpoint.timeout_seconds)
-        if key not in self._connections:
-            self._connections[key] = Connection(self._session, endpoint, self._sleep)
-        return self._connections[key]
+        connection = self._connections.pop(key, None) or Connection(self._session, endpoint, self._sleep)
+        # The last in order is the one used last. Who still waits for one that goes keeps it to the end of his call.
+        self._connections[key] = connection
+        while len(self._connections) > MOST_CONNECTIONS:
+            del self._connections[next(iter(self._connections))]
+        return connection
 
 
 def _from_cache(value: CacheValue | None, prompt: JudgePrompt) -> JudgeAnswer | None:
@@ -106,7 +114,7 @@ class _Call:
             asked, answer = await self._ask()
         except (JudgeError, judge_reply.UnusableReplyError) as error:
             told = f"its reply can't be used: {error}" if isinstance(error, judge_reply.UnusableReplyError) else str(error)
-            raise JudgeError(told, self._provenance()) from error
+            raise JudgeError(redacted(told, self._endpoint.api_key), self._provenance()) from error
         return JudgeAnswer(answer, self._provenance(), asked.warnings)
 
     async def _ask(self) -> tuple[judge_prompt.Asked, judge_reply.Answer]:
@@ -130,7 +138,13 @@ class _Call:
     def _read(self, reply: Completion) -> judge_reply.Answer:
         if reply.cut_off:
             raise judge_reply.UnusableReplyError("it was cut off before its end: be shorter")
-        return judge_reply.read(reply.text, self._prompt.schema, tuple(self._prompt.texts.values()))
+        secret = self._endpoint.api_key
+        try:
+            answer = judge_reply.read(reply.text, self._prompt.schema, tuple(self._prompt.texts.values()))
+        except judge_reply.UnusableReplyError as fault:
+            raise judge_reply.UnusableReplyError(redacted(str(fault), secret)[:MOST_FAULT]) from None
+        # Not in the reply as written: a key of one letter would spoil the JSON.
+        return {name: redacted_values(value, secret) for name, value in answer.items()}
 
     def _provenance(self) -> dict[str, object]:
         return {

@@ -6,15 +6,15 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Literal
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout
+from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from services.scoring import judge_reply
 from services.scoring.entities import Endpoint, JudgeError
+from shared import chat
+from shared.guard import Forbidden, check_url
 
 # How the endpoint can be held to a schema, the strictest first.
 ResponseFormat = Literal["json_schema", "json_object", "text"]
@@ -26,6 +26,7 @@ TRIES = 4
 LONGEST_WAIT_SECONDS = 120.0
 FIRST_BACKOFF_SECONDS = 0.5
 MOST_REPLY_BYTES = 1_000_000
+SHOWN = 200
 PARAMETERS: Mapping[str, object] = {"temperature": 0, "max_tokens": 1_024}
 
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
@@ -53,6 +54,10 @@ class Completion:
 
 class _RefusedError(JudgeError):
     """The endpoint won't have this request, now or later."""
+
+
+class _PassingError(Exception):
+    """No answer came; another try may help."""
 
 
 class Connection:
@@ -85,8 +90,8 @@ class Connection:
                 await self._sleep(FIRST_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
             try:
                 answer = await self._post(request)
-            except (ClientError, TimeoutError) as error:
-                fault = str(error) or "no answer in time"
+            except _PassingError as passing:
+                fault = str(passing)
                 continue
             if isinstance(answer, Completion):
                 return answer
@@ -111,25 +116,40 @@ class Connection:
         """The answer, or what went wrong if another try may help."""
         async with self._slots:
             await self._rest()
-            async with self._session.post(
-                f"{self._endpoint.base_url.rstrip('/')}/chat/completions",
-                json=request,
-                headers={"Authorization": f"Bearer {self._endpoint.api_key}"} if self._endpoint.api_key else {},
-                timeout=ClientTimeout(total=self._endpoint.timeout_seconds),
-                # A redirect would lead past the guard on addresses, with the key.
-                allow_redirects=False,
-            ) as response:
-                body = await _body(response)
-        if response.status == HTTPStatus.OK:
+            status, body, retry_after = await self._send(request)
+        if status == HTTPStatus.OK:
             return _completion(body)
-        told = f"the endpoint answered {response.status}: {body[:200].decode(errors='replace').strip()}"
-        if response.status not in _TRANSIENT:
-            raise JudgeError(told) if response.status in _FORBIDDEN else _RefusedError(told)
-        self._note_rest(response.headers.get("Retry-After"))
+        told = f"the endpoint answered {status}: {chat.shown(body, self._endpoint.api_key, SHOWN).strip()}"
+        if status not in _TRANSIENT:
+            raise JudgeError(told) if status in _FORBIDDEN else _RefusedError(told)
+        self._note_rest(retry_after)
         return told
 
+    async def _send(self, request: Mapping[str, object]) -> tuple[int, bytes, str | None]:
+        """Status, body and Retry-After. What it raises is in words of ours: aiohttp's name addresses, and quote headers."""
+        url = f"{self._endpoint.base_url.rstrip('/')}/chat/completions"
+        headers, timeout = chat.bearer(self._endpoint.api_key), ClientTimeout(total=self._endpoint.timeout_seconds)
+        try:
+            check_url(self._session, url)
+            # A redirect would lead past the guard on addresses, with the key.
+            async with self._session.post(url, json=request, headers=headers, timeout=timeout, allow_redirects=False) as response:
+                body = await chat.read_capped(response, MOST_REPLY_BYTES)
+                return response.status, body, response.headers.get("Retry-After")
+        except Forbidden as no:
+            raise JudgeError(str(no)) from no
+        except chat.TooLarge:
+            raise JudgeError(f"the endpoint answered with more than {MOST_REPLY_BYTES} bytes") from None
+        except ValueError as odd:  # aiohttp's InvalidURL too, and headers that can't be sent
+            raise JudgeError("the URL or the API key can't be used for a call") from odd
+        except TimeoutError:
+            raise _PassingError("no answer in time") from None
+        except ClientError as fault:
+            if isinstance(fault.__cause__, Forbidden):
+                raise JudgeError(str(fault.__cause__)) from fault
+            raise _PassingError(f"the connection failed: {type(fault).__name__}") from fault
+
     def _note_rest(self, retry_after: str | None) -> None:
-        seconds = _seconds(retry_after)
+        seconds = chat.retry_after_seconds(retry_after) or 0.0
         if seconds > LONGEST_WAIT_SECONDS:
             raise JudgeError(f"the endpoint asks for a rest of {seconds:.0f} s")
         self._rest_until = max(self._rest_until, time.monotonic() + seconds)
@@ -140,24 +160,14 @@ class Connection:
             await self._sleep(wait)
 
 
-async def _body(response: ClientResponse) -> bytes:
-    body = bytearray()
-    async for part in response.content.iter_chunked(65_536):
-        body += part
-        if len(body) > MOST_REPLY_BYTES:
-            raise JudgeError(f"the endpoint answered with more than {MOST_REPLY_BYTES} bytes")
-    return bytes(body)
-
-
 def _completion(body: bytes) -> Completion | str:
     try:
         answer = json.loads(body)
-        choice = answer["choices"][0]
-        text, usage = choice["message"]["content"], answer.get("usage") or {}
+        choice, usage = chat.first_choice(answer), answer.get("usage") or {}
         tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return "the endpoint's answer is no chat completion"
-    return Completion(text if isinstance(text, str) else "", *tokens, choice.get("finish_reason") == "length")
+    return Completion(choice.text or "", *tokens, choice.cut_off)
 
 
 def _format(response_format: ResponseFormat, name: str, schema: Mapping[str, object]) -> dict[str, object]:
@@ -166,17 +176,3 @@ def _format(response_format: ResponseFormat, name: str, schema: Mapping[str, obj
     if response_format == "json_object":
         return {"response_format": {"type": "json_object", "schema": schema}}
     return {}
-
-
-def _seconds(retry_after: str | None) -> float:
-    """The header's seconds, or those until its date; 0 if it is absent or says nothing."""
-    if retry_after is None:
-        return 0.0
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0

@@ -64,4 +64,4 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _fault(found: Answer, schema: Mapping[str, object]) -> str | None:
     error = next(iter(Draft202012Validator(dict(schema)).iter_errors(dict(found))), None)
-    return f"{error.json_path}: {error.message[:200]}" if error else None
+    return f"{error.json_path}: {error.message}" if error else None

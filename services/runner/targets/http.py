@@ -4,7 +4,8 @@ import aiohttp
 import orjson
 
 from services.runner.targets import Call, Refused, Reply
-from services.runner.targets.openai import SHOWN, check_status, parsed, post
+from services.runner.targets.openai import SHOWN, parsed, post
+from shared import chat
 
 
 class Http:
@@ -15,9 +16,6 @@ class Http:
 
     async def ask(self, call: Call) -> Reply:
         """The text under `output`. Raises Refused, Failed or Throttled."""
-        headers = {"content-type": "application/json", "idempotency-key": call.key}
-        if call.api_key:
-            headers["authorization"] = f"Bearer {call.api_key}"
         body = orjson.dumps(
             {
                 "question": call.question,
@@ -28,12 +26,11 @@ class Http:
                 "file_url": call.file_url,
             }
         )
-        status, content, retry_after = await post(self._session, call.base_url, body, headers, call.timeout)
-        check_status(status, content, retry_after)
+        answer = await post(self._session, call.base_url, call, body)
         try:
-            text = parsed(content)["output"]
+            text = parsed(answer)["output"]
         except (ValueError, KeyError, IndexError, TypeError):
-            raise Refused(f"not an answer: {content[:SHOWN].decode('utf-8', 'replace')}") from None
+            raise Refused(f"not an answer: {chat.shown(answer, call.api_key, SHOWN)}") from None
         if not isinstance(text, str):
             raise Refused("the answer's output is no text")
         return Reply(text)

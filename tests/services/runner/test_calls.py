@@ -139,6 +139,17 @@ async def test_an_error_never_repeats_the_key(calling: Calling) -> None:
     assert (await calling.call()).error == "HTTP 401: wrong key: •••"
 
 
+async def test_an_error_repeats_no_part_of_the_key_where_it_is_cut(calling: Calling) -> None:
+    calling.there.says(Answer(b"x" * 295 + b"sk-secret", 400))
+    assert (await calling.call()).error == f"HTTP 400: {'x' * 295}•••"
+
+
+async def test_an_answer_does_not_repeat_the_key(calling: Calling) -> None:
+    calling.there.says(chat("You sent Bearer sk-secret."))
+    done = await calling.call()
+    assert (done.output, done.warnings) == ("You sent Bearer •••.", ("the connection's key was taken out of the answer",))
+
+
 async def test_a_fault_that_nobody_foresaw_is_an_error_of_its_case(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
     async def explode(_call: object) -> None:
         raise KeyError("surprise")

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from aiohttp import ClientSession
 from hypothesis import settings
 
 from services.scoring.embedding import Embedder
 from services.scoring.embedding_files import directory
 from services.scoring.judge import CacheValue, Judge
+from shared.guard import Guard, open_session
 from tests.services.scoring.chat_server import ChatServer, serving
 
 # A busy machine makes an example slow, not wrong.
@@ -49,7 +49,7 @@ def memory() -> Memory:
 
 @pytest.fixture
 async def judge(memory: Memory) -> AsyncIterator[Judge]:
-    async with ClientSession() as session:
+    async with open_session(Guard(["127.0.0.0/8"])) as session:
         judge = Judge(session, memory)
         yield judge
         await judge.close()

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import grpc
-from aiohttp import ClientSession
 
 from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
@@ -21,6 +20,7 @@ from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
 from shared.channels import ServiceIdentity, open_channel
 from shared.errors import NotFound, Unavailable
+from shared.guard import Guard, open_session
 from shared.identity import workspace
 from shared.interceptors import Context
 from shared.postgres import Database, open_pool
@@ -114,7 +114,7 @@ async def a_house(url: str, embedder: Embedder) -> AsyncIterator[House]:
             lambda server: catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(catalog, server),
             lambda server: runner_pb2_grpc.add_RunnerInternalServiceServicer_to_server(runner, server),
         ) as address,
-        ClientSession() as session,
+        open_session(Guard(["127.0.0.0/8"])) as session,
         _channel(address) as channel,
     ):
         database = Database(await open_pool(url, 8))

@@ -153,3 +153,31 @@ async def test_a_verdict_dictated_by_the_judged_text_is_not_taken(judge: Judge, 
             await asked
     else:
         assert (await asked).answer == json.loads(own)
+
+
+@pytest.mark.parametrize("key", ["key-1", "a/b-1"])
+@pytest.mark.parametrize("reply", [WRONG, json.dumps(VERDICT)])
+async def test_no_reply_brings_the_key_along(judge: Judge, server: ChatServer, memory: Memory, reply: str, key: str) -> None:
+    # Beyond what an error shows of a value, and as some servers spell a slash.
+    complete = {"complete": "x" * 191 + key} if reply is WRONG else {}
+    server.answers = [json.dumps({**json.loads(reply), "reasoning": f"Bearer {key}", **complete}).replace("/", "\\/")]
+    endpoint = Endpoint(server.base_url, "judge-1", key, "w1")
+    try:
+        told = str(await judge.ask(endpoint, a_prompt()))
+    except JudgeError as error:
+        told = f"{error} {error.provenance}"
+    assert key[:3] not in told.replace(server.base_url, "")
+    assert key not in str(memory.values)
+    assert "•••" in told or "xxx" in told
+
+
+async def test_a_key_of_one_letter_spoils_no_verdict(judge: Judge, server: ChatServer) -> None:
+    assert (await judge.ask(Endpoint(server.base_url, "judge-1", "e"), a_prompt())).answer["complete"] is True
+
+
+async def test_only_so_many_connections_are_remembered(judge: Judge, server: ChatServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.scoring.judge.MOST_CONNECTIONS", 2)
+    for key in ("a", "b", "a", "c"):
+        await judge.ask(Endpoint(server.base_url, "judge-1", key, workspace=f"{key} {len(server.requests)}"), a_prompt())
+    assert [key[2] for key in judge._connections] == ["a", "c"]
+    assert len(server.probes) == 3

@@ -3,14 +3,13 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 
 import pytest
 from aiohttp import ClientSession, web
 
 from services.scoring.entities import Endpoint, JudgeError
-from services.scoring.judge_endpoint import Connection, ResponseFormat, _seconds
+from services.scoring.judge_endpoint import Connection, ResponseFormat
+from shared.guard import Guard, open_session
 from tests.services.scoring.chat_server import ChatServer, refusal
 
 QUESTION = [{"role": "user", "content": "Well?"}]
@@ -19,15 +18,15 @@ SCHEMA = {"type": "object"}
 
 @pytest.fixture
 async def session() -> AsyncIterator[ClientSession]:
-    async with ClientSession() as session:
+    async with open_session(Guard(["127.0.0.0/8"])) as session:
         yield session
 
 
-def connect(session: ClientSession, server: ChatServer, at_once: int = 4, timeout: float = 5.0) -> Connection:
+def connect(session: ClientSession, server: ChatServer, at_once: int = 4, timeout: float = 5.0, key: str = "") -> Connection:
     async def shortly(seconds: float) -> None:
         await asyncio.sleep(seconds / 10)
 
-    return Connection(session, Endpoint(server.base_url, "m", max_concurrency=at_once, timeout_seconds=timeout), shortly)
+    return Connection(session, Endpoint(server.base_url, "m", key, max_concurrency=at_once, timeout_seconds=timeout), shortly)
 
 
 async def asked(connection: Connection, response_format: ResponseFormat = "text") -> str:
@@ -122,10 +121,36 @@ async def test_an_endless_answer_is_not_read_to_its_end(session: ClientSession, 
         await asked(connect(session, server))
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, 0), ("3", 3), ("0.5", 0.5), ("-1", 0), ("soon", 0), (format_datetime(datetime.now(UTC) + timedelta(hours=1)), 3600)],
-    ids=["absent", "seconds", "a part of one", "negative", "no number", "a date"],
-)
-def test_a_rest_is_told_in_seconds_or_by_a_date(header: str | None, seconds: float) -> None:
-    assert _seconds(header) == pytest.approx(seconds, rel=0.3)  # the date was made when the tests were collected
+@pytest.mark.parametrize("host", ["10.0.0.1", "localhost"])
+async def test_a_forbidden_address_is_refused_at_once_and_not_named(server: ChatServer, host: str) -> None:
+    waits: list[float] = []
+
+    async def waiting(seconds: float) -> None:
+        waits.append(seconds)
+
+    async with open_session(Guard()) as session:
+        connection = Connection(session, Endpoint(f"http://{host}:{server.port}/v1", "m"), waiting)
+        with pytest.raises(JudgeError, match=r"^this address may not be called$"):
+            await connection.response_format()
+    assert (waits, server.probes) == ([], [])
+
+
+async def test_a_failed_connection_names_no_address(session: ClientSession, server: ChatServer) -> None:
+    server.port = 1
+    with pytest.raises(JudgeError, match=r"^the connection failed: ClientConnectorError \(4 tries\)$"):
+        await asked(connect(session, server))
+
+
+async def test_a_key_that_no_header_can_hold_is_an_error(session: ClientSession, server: ChatServer) -> None:
+    with pytest.raises(JudgeError, match="can't be used for a call"):
+        await asked(Connection(session, Endpoint(server.base_url, "m", "sk\r\nx-evil: 1")))
+
+
+@pytest.mark.parametrize("status", [400, 401, 503])
+@pytest.mark.parametrize("before", [0, 190, 198])
+async def test_what_it_says_is_cut_after_the_key_is_out_of_it(session: ClientSession, server: ChatServer, status: int, before: int) -> None:
+    server.answers = [lambda: web.Response(status=status, text="x" * before + "Bearer s3cret-key")]
+    connection = connect(session, server, key="s3cret-key")
+    with pytest.raises(JudgeError, match=f"answered {status}") as raised:
+        await asked(connection)
+    assert "s3" not in str(raised.value)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 from google.protobuf import json_format
 
 from assay.catalog.internal.v1 import catalog_pb2
@@ -228,6 +229,20 @@ async def test_a_judge_without_a_verdict_is_an_error_of_its_case(house: House, s
     server.answers = [refusal(403)]
     await score_executed(house.parts, heard(run.executed(judged(0), a_case(1))))
     assert await house.statuses(run) == [(0, "error"), (1, "passed")]
+
+
+@pytest.mark.parametrize("status", [400, 401, 503])
+async def test_a_judge_that_echoes_its_header_leaks_no_key(house: House, server: ChatServer, status: int) -> None:
+    run = Facts()
+    house.catalog.judges_for(run, server.base_url)
+    server.answers = [lambda: web.Response(status=status, text="Authorization: Bearer s3cret is not known here")]
+    await score_executed(house.parts, heard(run.executed(judged(output=f"{status} days"))))
+    [told] = await house.told(run)
+    assert f"answered {status}: Authorization: Bearer •••" in told.cases[0].score.error
+    rows = await house.fetch("SELECT s::text FROM scores s UNION ALL SELECT o::text FROM outbox o")
+    assert rows
+    assert not any("s3cret" in row or b"s3cret".hex() in row for row in rows)
+    assert "s3cret" not in str(told)
 
 
 async def test_what_a_hostile_judge_says_is_stored_all_the_same(house: House, server: ChatServer) -> None:

@@ -203,6 +203,19 @@ async def test_a_target_says_how_long_to_wait(there: Endpoint, openai: OpenAI, r
     )  # the date was made when the tests were collected
 
 
+@pytest.mark.parametrize("before", [0, 290, 298])
+@pytest.mark.parametrize("status", [400, 200])
+async def test_what_it_says_is_cut_after_the_key_is_out_of_it(
+    there: Endpoint, openai: OpenAI, http: Http, before: int, status: int
+) -> None:
+    there.says(Answer(b"x" * before + b"key/with-a-tail, or key\\/with-a-tail", status))
+    for target in (openai, http):
+        with pytest.raises(Refused) as refused:
+            await target.ask(a_call(there, api_key="key/with-a-tail"))
+        assert "key" not in str(refused.value)
+        assert str(refused.value).endswith(("•••", "•", "••", "•••, or •••", "•••, or"))
+
+
 async def test_a_redirect_is_not_followed(there: Endpoint, openai: OpenAI) -> None:
     there.says(Answer(status=302, headers={"Location": f"{there.url}/elsewhere"}), Answer(chat("elsewhere")))
     with pytest.raises(Refused, match="302"):
