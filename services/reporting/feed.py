@@ -30,8 +30,10 @@ class Follower:
 
     async def has_news(self, within: float) -> bool:
         """Whether there may be news: True as soon as there is, False after so many seconds."""
+        # Not wait_for, which swallows a cancel that comes together with the news.
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.changed.wait(), within)
+            async with asyncio.timeout(within):
+                await self.changed.wait()
         news = self.changed.is_set()
         self.changed.clear()
         return news
