@@ -8,11 +8,11 @@ SHELL := bash
 PY := .local/venv/bin/python
 VENV := deploy/local/venv.sh
 export PYTHONPATH := $(CURDIR):$(CURDIR)/gen
-# What a person set for a test run of pytest, say `make test ARGS="-k csv -x"`.
+# What a person says to pytest or to the admin command, say `make test ARGS="-k csv -x"`.
 ARGS ?=
 NAME ?=
-# Without an environment there is nothing to stop or to look at, and none is made for that.
-STARTED = if [ ! -x $(PY) ]; then echo "The stack was never started; make up."; exit 0; fi;
+# Without an environment there is nothing to stop or to look at, and none is made for that; $(1) is the exit status, 0 if not given.
+STARTED = if [ ! -x $(PY) ]; then echo "The stack was never started; make up."; exit $(or $(1),0); fi;
 
 .PHONY: help
 help: ## list every target
@@ -37,10 +37,14 @@ logs: ## show the newest log lines and follow them in a terminal; NAME=runner-1 
 
 .PHONY: restart
 restart: ## restart one process: NAME=runner-1
-	@$(STARTED) $(PY) -m deploy.local restart $(NAME)
+	@$(call STARTED,1) $(PY) -m deploy.local restart $(NAME)
+
+.PHONY: admin
+admin: ## make workspaces and keys, name a judge: ARGS="judge set --workspace ..."; without ARGS its help
+	@$(call STARTED,1) $(PY) -m deploy.local admin $(ARGS)
 
 .PHONY: demo
-demo: up ## evaluate two versions of an answerer on 200 questions; TARGET=<openai base url> MODEL=<name> for your own
+demo: up ## evaluate two versions of an answerer on 303 questions; TARGET=<openai base url> MODEL=<name> for your own
 	@$(PY) -m deploy.demo $(if $(TARGET),--target "$(TARGET)") $(if $(MODEL),--model "$(MODEL)")
 
 .PHONY: test

@@ -73,6 +73,7 @@ class Demo:
         self._explain("Connection", "says how what you evaluate is reached, and how hard it may be pressed.")
         builtin = await self._gateway.create("/v1/connections", {"name": "Assay's own answerer", "kind": "builtin", "model": GOOD})
         self._tell("builtin: a small program that answers from Assay's documentation; no model and no network needed")
+        self._tell("its answerers are simple retrievers on purpose: an evaluation is shown best on mistakes that are really made")
         theirs = await self._connect(target) if target else None
         self._explain("Contexts", "are what is compared: a connection with a prompt and a model.")
         if target and theirs:

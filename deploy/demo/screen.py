@@ -1,10 +1,11 @@
 """Where the demo prints: a terminal or a log, and the live bars of each."""
 
+import io
 import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Self, TextIO, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -19,9 +20,37 @@ REFRESHES_PER_SECOND = 8
 LOG_SECONDS = 1.0
 
 
+class Trimmed(io.TextIOBase):
+    """A log's stream: lines end where their text does, and empty lines come one at a time. Rich pads for a screen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._after_empty = False
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has it writable; Python's own is not
+        """The stream's, for what can be shown depends on it."""
+        return self._stream.encoding or "utf-8"
+
+    def write(self, text: str) -> int:
+        """Writes the text, trimmed; rich hands over whole lines."""
+        for line in text.splitlines(keepends=True):
+            trimmed = line.rstrip()
+            if trimmed or not self._after_empty:
+                self._stream.write(trimmed + "\n" * line.endswith("\n"))
+            self._after_empty = not trimmed
+        return len(text)
+
+    def flush(self) -> None:
+        """Flushes the stream."""
+        self._stream.flush()
+
+
 def open_console(stream: TextIO = sys.stdout) -> Console:
     """A console of at most 100 columns. Texts are printed as they are: answers may hold what looks like markup."""
     console = Console(file=stream, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.file = cast("TextIO", Trimmed(stream))
     console.width = min(console.width, WIDTH) if console.is_terminal else WIDTH
     return console
 

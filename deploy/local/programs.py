@@ -9,6 +9,7 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from deploy.local import binaries
@@ -45,6 +46,15 @@ def script(program: Program, directory: Path) -> str:
         f"exec {shlex.join(program.command)}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def told(name: str, folders: Folders) -> dict[str, str]:
+    """The environment that a program's script sets, as of the last start. Empty before the first."""
+    try:
+        words = shlex.split(script_path(name, folders).read_text(), comments=True)
+    except FileNotFoundError:
+        return {}
+    return dict(word.partition("=")[::2] for before, word in pairwise(words) if before == "export")
 
 
 def supervisor_config(programs: Sequence[Program], folders: Folders, socket: Path) -> str:

@@ -181,3 +181,15 @@ def test_a_log_gets_a_line_a_second_and_the_last_one() -> None:
             now = step * 0.3
             lines.show("a", Progress(9, passed=step))
     assert stream.getvalue().splitlines() == ["  a 4/9", "  a 8/9", "  a 9/9"]
+
+
+def test_a_log_has_no_trailing_blanks_and_no_two_empty_lines() -> None:
+    paper = io.StringIO()
+    console = screen.open_console(paper)
+    console.print()
+    console.print(report.results_table([a_run("a", [a_result("1")])]))
+    console.print("\n\nend")
+    lines = paper.getvalue().split("\n")
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert "\n\n\n" not in paper.getvalue()
+    assert lines[-2:] == ["end", ""]

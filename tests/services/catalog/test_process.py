@@ -123,13 +123,23 @@ def test_nobody_judges_after_the_judge_was_unset(environment: Environment) -> No
     [
         (("project", "create", "--workspace", "01a20147-87cb-771f-9328-ddef9dd581df", "--name", "p"), 1, "workspace not found"),
         (("token", "revoke", "--id", "01a20147-87cb-771f-9328-ddef9dd581df"), 1, "credential not found"),
-        (("token", "revoke", "--id", "none"), 2, "--id"),
+        (("token", "revoke", "--id", "none"), 2, "--id: must be a UUID"),
         (("token",), 2, "required"),
     ],
 )
 def test_a_refused_command_says_why(environment: Environment, arguments: tuple[str, ...], status: int, message: str) -> None:
     done = admin(environment, *arguments)
     assert (done.returncode, done.stdout, message in done.stderr) == (status, "", True)
+
+
+def test_a_command_without_postgres_ends_with_the_fault(environment: Environment) -> None:
+    began = time.monotonic()
+    nowhere = f"postgresql://nobody@127.0.0.1:{ports.any_free()}/none"
+    done = admin({**environment, "ASSAY_POSTGRES_URL": nowhere}, "workspace", "create", "--name", "w")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Postgres can't be reached" in done.stderr
+    assert "refused" in done.stderr or "Connect call failed" in done.stderr
+    assert time.monotonic() - began < 15
 
 
 def test_missing_settings_are_all_named() -> None:
