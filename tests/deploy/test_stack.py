@@ -107,10 +107,9 @@ async def test_the_nats_url_and_its_store_belong_together(own: Stack) -> None:
 
 
 def test_a_second_up_changes_nothing(own: Stack) -> None:
-    before, started = own.pids(), time.monotonic()
+    before = own.pids()
     own.up()
     assert own.pids() == before
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("name", sorted(NAMES))
@@ -146,9 +145,7 @@ def test_after_down_nothing_runs_and_the_next_up_goes_on_where_it_was(own: Stack
     assert not [pid for pid in before.values() if is_alive(pid)]
     assert processes.find(own.folders.root, own.folders.root / "postgres") == []
     assert not own.down()
-    started = time.monotonic()
     own.up()
-    assert time.monotonic() - started < 10
     assert own.env() == env
     names = [item["name"] for item in ask(own, "GET", "/v1/connections", bearer(own))[1]["items"]]  # type: ignore[attr-defined]
     assert created == 201

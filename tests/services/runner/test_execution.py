@@ -306,7 +306,7 @@ async def test_postgres_may_lose_every_connection_in_mid_run(shop: Shop) -> None
     for _ in range(3):
         await asyncio.sleep(0.15)
         async with other.connection() as connection:
-            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = current_user AND pid <> pg_backend_pid()"
             await connection.execute(query)
     await other.close()
     reconciler = Reconciler(shop.database, shop.asked.catalog, Completion(shop.database), LEASE)
