@@ -101,8 +101,12 @@ def test_an_update_that_changes_nothing_touches_nothing(supervised: Supervised) 
 
 @pytest.mark.usefixtures("supervised")
 def test_everything_is_found_and_ended_when_the_supervisor_was_killed(tmp_path: Path) -> None:
-    mine = {found.name: found.pid for found in processes.find(tmp_path, tmp_path / "postgres")}
-    assert mine.keys() == {processes.SUPERVISOR, "a", "b"}
+    def running() -> dict[str, int]:
+        return {found.name: found.pid for found in processes.find(tmp_path, tmp_path / "postgres")}
+
+    # A process bears its mark only once its program runs, a moment after it has a pid.
+    assert eventually(lambda: running().keys() == {processes.SUPERVISOR, "a", "b"})
+    mine = running()
     os.kill(mine[processes.SUPERVISOR], signal.SIGKILL)
     processes.end_all(tmp_path, tmp_path / "postgres")
     assert not [pid for pid in mine.values() if processes.is_alive(pid)]

@@ -11,7 +11,7 @@ import pytest
 
 from deploy.local.settings import DEFAULTS, Settings
 from deploy.local.stack import Stack
-from tests.suite.faults import a_scene, findings
+from tests.suite.faults import a_scene, findings, wait_for
 from tests.suite.target import ChatServer, chat_server
 
 LEASE = 6
@@ -74,8 +74,9 @@ def test_a_nats_store_that_was_wiped_in_mid_run_costs_seconds_and_no_event(stack
 @pytest.mark.timeout(150)
 def test_a_worker_that_was_stopped_past_its_lease_writes_nothing_stale(stack: Stack, target: ChatServer) -> None:
     scene = a_scene(stack, target.base_url, cases=100, concurrency=10)
-    runs = scene.start(2)
-    time.sleep(1.0)
+    runs = scene.start(4)
+    # Both workers are in the middle of it by then, so that what one of them holds is asked a second time.
+    assert wait_for(lambda: sum(target.calls.values()), lambda calls: calls >= 50, within=RECOVERY) >= 50
     stack.kill("runner-1", signal.SIGSTOP)
     try:
         time.sleep(LEASE * 2.5)
