@@ -1,6 +1,6 @@
 """The embedded stack as one object: up, down, and hands on its processes.
 
-    stack = Stack(Path("/tmp/somewhere"), Settings(runners=2))
+    stack = Stack(Path("a-folder"), Settings(runners=2))
     stack.up()
     stack.kill("runner-1")
     requests go to stack.env()["ASSAY_URL"]

@@ -1,6 +1,5 @@
 """Scoring, plugged together."""
 
-import logging
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -33,8 +32,6 @@ from shared.postgres import Database, open_pool, until_migrated
 SERVICE = "scoring"
 SCHEMA_VERSION = "0002"
 REMOVE_EVERY_SECONDS = 60.0
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
