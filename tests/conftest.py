@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.servers"]
 
@@ -12,12 +14,21 @@ FAULTS, SUITE = "tests/suite/test_faults.py", "tests/suite/"
 SLOWEST = (FAULTS, SUITE, "tests/deploy/test_stack.py")
 
 
+class ByFile(LoadScopeScheduling):
+    """Gives a worker whole files, and the whole suite to one: its tests share a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return SUITE if file.startswith(SUITE) and file != FAULTS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    """Says which tests stay together on one worker."""
+    return ByFile(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Says which tests stay together on one worker (a file; the suite, which shares a stack), and begins with the slowest."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        together = "suite" if file.startswith(SUITE) and file != FAULTS else file
-        item.add_marker(pytest.mark.xdist_group(together))
+    """Begins with the slowest."""
     items.sort(key=_place)
 
 

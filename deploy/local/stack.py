@@ -84,6 +84,7 @@ class Stack:
         with self._locked():
             ran = self._stop_supervised()
             left = self._end_leftovers()
+            self._reap()
             forget_socket_folder(self.folders, read_json(self.folders.state).get("sockets"))
             return ran or bool(left)
 

@@ -5,6 +5,7 @@ until it is started again. Somebody who kills it and removes the store meets exa
 """
 
 import contextlib
+import glob
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +35,8 @@ class StoreWatch:
 def folders_of(store: Path) -> frozenset[tuple[str, int]]:
     """Path and inode of JetStream's folder and of each stream's folder of messages."""
     present = set()
-    for path in [store / "jetstream", *store.glob("jetstream/*/streams/*/msgs")]:
+    # glob.glob, not Path.glob: that one raises when a folder goes while it looks, and would take the supervisor with it.
+    for path in [str(store / "jetstream"), *glob.glob(f"{glob.escape(str(store))}/jetstream/*/streams/*/msgs")]:  # noqa: PTH207
         with contextlib.suppress(FileNotFoundError):
-            present.add((str(path), path.stat().st_ino))
+            present.add((path, Path(path).stat().st_ino))
     return frozenset(present)

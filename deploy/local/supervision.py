@@ -12,6 +12,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from deploy.local.programs import python_module
 
+TAIL = 25
 STOPPED = frozenset({"STOPPED", "EXITED", "FATAL", "UNKNOWN"})
 
 
@@ -32,6 +33,8 @@ class Supervisor:
         try:
             proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
             return getattr(proxy.supervisor, method)(*arguments)
+        except OSError as gone:
+            raise SupervisorFailedError(f"the supervisor doesn't answer ({gone}); the end of {self.log}:\n{self._last_lines()}") from gone
         finally:
             transport.close()
 
@@ -39,8 +42,14 @@ class Supervisor:
         """Whether it answers."""
         try:
             return bool(self._call("getState")["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error, ConnectionError):
+        except (SupervisorFailedError, xmlrpc.client.Error):
             return False
+
+    def _last_lines(self) -> str:
+        try:
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-TAIL:])
+        except OSError:
+            return "(no log)"
 
     def launch(self, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """Starts it, detached from the terminal, and returns once it answers. Raises SupervisorFailedError."""

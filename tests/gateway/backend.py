@@ -17,8 +17,8 @@ from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
 from assay.catalog.v1 import files_pb2, files_pb2_grpc, test_cases_pb2, test_cases_pb2_grpc, test_sets_pb2, test_sets_pb2_grpc
 from assay.reporting.v1 import reports_pb2_grpc
 from assay.runner.v1 import runs_pb2, runs_pb2_grpc
+from shared.server import OPTIONS
 
-MAX_MESSAGE = 12 * 1024 * 1024
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -232,7 +232,7 @@ class Backend:
         self._loop.close()
 
     async def _start(self, port: int) -> int:
-        server = grpc.aio.server(options=[("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.so_reuseport", 0)])
+        server = grpc.aio.server(options=OPTIONS)
         test_sets_pb2_grpc.add_TestSetServiceServicer_to_server(TestSets(self.log), server)
         test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCases(self.log), server)  # type: ignore[abstract]
         files_pb2_grpc.add_FileServiceServicer_to_server(Files(self.log), server)
