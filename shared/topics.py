@@ -32,7 +32,7 @@ class Topic:
         return f"assay.{self.stream.lower()}.{self.name}"
 
 
-SET_DELETED = Topic("catalog.set_deleted", catalog_events.SetDeleted, ("runner", "reporting"))
+SUBJECT_DELETED = Topic("catalog.subject_deleted", catalog_events.SubjectDeleted, ("runner", "reporting"))
 RUN_STARTED = Topic("runner.run_started", runner_events.RunStarted, ("reporting",))
 # Tickets are rows of the runner, which issues them again itself: nobody keeps an inbox of them.
 TICKETS = Topic("runner.tickets", runner_events.Ticket, stream=WORK)
@@ -41,7 +41,7 @@ RUN_FINISHED = Topic("runner.run_finished", runner_events.RunFinished, ("reporti
 RUN_DELETED = Topic("runner.run_deleted", runner_events.RunDeleted, ("reporting", "scoring"))
 CASES_SCORED = Topic("scoring.cases_scored", scoring_events.CasesScored, ("runner", "reporting"))
 
-TOPICS = {topic.name: topic for topic in (SET_DELETED, RUN_STARTED, TICKETS, CASES_EXECUTED, RUN_FINISHED, RUN_DELETED, CASES_SCORED)}
+TOPICS = {topic.name: topic for topic in (SUBJECT_DELETED, RUN_STARTED, TICKETS, CASES_EXECUTED, RUN_FINISHED, RUN_DELETED, CASES_SCORED)}
 
 
 def published_by(service: str) -> tuple[Topic, ...]:

@@ -14,7 +14,7 @@ FAULTS, SUITE = "tests/suite/test_faults.py", "tests/suite/"
 SLOWEST = (FAULTS, SUITE, "tests/deploy/test_stack.py")
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
     """Gives a worker whole files, and the whole suite to one: its tests share a stack."""
 
     def _split_scope(self, nodeid: str) -> str:

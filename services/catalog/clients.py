@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 
 from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest
-from assay.runner.internal.v1.runner_pb2 import ForgetTestSetRequest
+from assay.runner.internal.v1.runner_pb2 import ForgetSubjectRequest
 from shared.channels import ServiceIdentity
 
 if TYPE_CHECKING:  # the async variants exist in the typed stubs only
@@ -30,14 +30,14 @@ class Peers:
     reporting: "ReportingInternalServiceAsyncStub"
     identity: ServiceIdentity
 
-    async def forget_test_set(self, workspace: UUID, set_id: UUID) -> None:
+    async def forget_subject(self, workspace: UUID, subject_id: UUID) -> None:
         """Has the runs of a deleted set vanish at once, as far as the others can be reached within a second.
 
         Never raises: the event that was written with the deletion is the net.
         """
         metadata = self.identity.metadata(workspace)
-        runner = self.runner.ForgetTestSet(ForgetTestSetRequest(test_set_id=str(set_id)), metadata=metadata, timeout=FORGET_SECONDS)
-        reporting = self.reporting.Forget(ForgetRequest(test_set_ids=[str(set_id)]), metadata=metadata, timeout=FORGET_SECONDS)
+        runner = self.runner.ForgetSubject(ForgetSubjectRequest(subject_id=str(subject_id)), metadata=metadata, timeout=FORGET_SECONDS)
+        reporting = self.reporting.Forget(ForgetRequest(subject_ids=[str(subject_id)]), metadata=metadata, timeout=FORGET_SECONDS)
         await asyncio.gather(_tried("runner", runner), _tried("reporting", reporting))
 
 

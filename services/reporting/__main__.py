@@ -30,7 +30,7 @@ from shared.jetstream import Broker
 from shared.postgres import Database, open_pool, until_migrated
 
 SERVICE = "reporting"
-SCHEMA = "0002"
+SCHEMA = "0003"
 POOL = 12
 
 

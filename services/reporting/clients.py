@@ -42,9 +42,9 @@ class Runner:
             raise _away("runner", fault) from fault
         return events.news(state)
 
-    async def open_runs(self, workspace: UUID, test_set_id: UUID) -> list[News]:
+    async def open_runs(self, workspace: UUID, subject_id: UUID) -> list[News]:
         """A test set's runs that aren't final. Raises Unavailable."""
-        request = runner_pb2.ListOpenRunsRequest(test_set_id=str(test_set_id))
+        request = runner_pb2.ListOpenRunsRequest(subject_id=str(subject_id))
         try:
             answer = await self._stub.ListOpenRuns(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
         except grpc.aio.AioRpcError as fault:

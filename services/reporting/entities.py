@@ -26,8 +26,8 @@ class News:
 
     id: UUID
     workspace_id: UUID
-    test_set_id: UUID
-    context_id: UUID
+    subject_id: UUID
+    target_id: UUID | None
     state: str
     triggered_by: str
     total_cases: int
@@ -98,8 +98,8 @@ class Run:
 
     id: UUID
     workspace_id: UUID
-    test_set_id: UUID
-    context_id: UUID
+    subject_id: UUID
+    target_id: UUID | None
     state: str
     triggered_by: str
     total_cases: int
@@ -168,8 +168,8 @@ def accepted(news: News) -> Run:
     return Run(
         id=news.id,
         workspace_id=news.workspace_id,
-        test_set_id=news.test_set_id,
-        context_id=news.context_id,
+        subject_id=news.subject_id,
+        target_id=news.target_id,
         state=news.open_state,
         triggered_by=news.triggered_by,
         total_cases=news.total_cases,

@@ -46,7 +46,7 @@ class Catalog:
 
     async def cases(self, run: Run) -> AsyncIterator[catalog_pb2.CaseBatch]:
         """The set's cases at the run's revision, in order."""
-        request = catalog_pb2.StreamCasesRequest(test_set_id=str(run.test_set_id), revision=run.revision)
+        request = catalog_pb2.StreamCasesRequest(test_set_id=str(run.subject_id), revision=run.revision)
         metadata = self._identity.metadata(run.workspace_id)
         async for batch in self._stub.StreamCases(request, metadata=metadata, timeout=STREAM_TIMEOUT):
             yield batch

@@ -7,16 +7,16 @@ from services.runner.operations import runs
 from services.runner.operations.completion import Completion
 from shared.consumer import Hearing, Received
 from shared.postgres import Database
-from shared.topics import CASES_SCORED, SET_DELETED
+from shared.topics import CASES_SCORED, SUBJECT_DELETED
 
 
 def hearings(database: Database, completion: Completion) -> tuple[Hearing, ...]:
     """Topic → operation."""
 
-    async def sets_deleted(events: Sequence[Received]) -> None:
-        await runs.hear_sets_deleted(database, events, lambda: datetime.now(UTC))
+    async def subjects_deleted(events: Sequence[Received]) -> None:
+        await runs.hear_subjects_deleted(database, events, lambda: datetime.now(UTC))
 
     return (
         Hearing(CASES_SCORED, completion.hear_scored, batch=32),
-        Hearing(SET_DELETED, sets_deleted),
+        Hearing(SUBJECT_DELETED, subjects_deleted),
     )

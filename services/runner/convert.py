@@ -43,8 +43,8 @@ def run(found: Run, counts: Counts = Counts()) -> runs_pb2.Run:  # noqa: B008 fr
     """The public run. A run that is being cancelled reads cancelled at once."""
     message = runs_pb2.Run(
         id=str(found.id),
-        test_set_id=str(found.test_set_id),
-        context_id=str(found.context_id),
+        test_set_id=str(found.subject_id),
+        context_id=str(found.target_id),
         status=runs_pb2.Run.Status.Value("cancelled" if found.state == CANCELLING else found.state),
         triggered_by=found.triggered_by,
         total_cases=found.total_cases,
@@ -72,8 +72,8 @@ def run_state(found: Run) -> runner_pb2.RunState:
     message = runner_pb2.RunState(
         id=str(found.id),
         workspace_id=str(found.workspace_id),
-        test_set_id=str(found.test_set_id),
-        context_id=str(found.context_id),
+        subject_id=str(found.subject_id),
+        target_id=str(found.target_id or ""),
         state=found.state,
         triggered_by=found.triggered_by,
         total_cases=found.total_cases,

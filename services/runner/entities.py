@@ -91,8 +91,8 @@ class Run:
 
     id: UUID
     workspace_id: UUID
-    test_set_id: UUID
-    context_id: UUID
+    subject_id: UUID
+    target_id: UUID | None
     revision: int
     mode: str
     language: str
@@ -253,8 +253,8 @@ def new_run(wish: Wish, subject: Subject, identity: tuple[UUID, UUID], now: date
     return Run(
         id=identity[0],
         workspace_id=identity[1],
-        test_set_id=wish.test_set_id,
-        context_id=wish.context_id,
+        subject_id=wish.test_set_id,
+        target_id=wish.context_id,
         revision=subject.revision,
         mode=subject.mode,
         language=subject.language,

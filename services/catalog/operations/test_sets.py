@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
-from assay.catalog.internal.v1.events_pb2 import SetDeleted
+from assay.catalog.internal.v1.events_pb2 import SubjectDeleted
 from assay.runner.internal.v1.events_pb2 import RunFinished
 from services.catalog.clients import Peers
 from services.catalog.entities.test_sets import Outline, TestSet
@@ -17,7 +17,7 @@ from shared.consumer import Received
 from shared.ids import new_id
 from shared.outbox import Event
 from shared.postgres import Connection as Sql, Database
-from shared.topics import RUN_FINISHED, SET_DELETED
+from shared.topics import RUN_FINISHED, SUBJECT_DELETED
 
 COMPLETED = "completed"
 
@@ -51,12 +51,12 @@ class TestSets:
 
     async def delete(self, workspace: UUID, set_id: UUID) -> None:
         """Removes a set with its cases, and tells the owners of its runs before it returns. Raises NotFound."""
-        gone = SetDeleted(workspace_id=str(workspace), test_set_id=str(set_id))
+        gone = SubjectDeleted(workspace_id=str(workspace), subject_id=str(set_id))
         async with self.database.transaction() as sql:
             await store.delete(sql, workspace, set_id)
             await test_cases.delete_all(sql, workspace, set_id)
-            await outbox.append(sql, [Event(SET_DELETED, gone, key=f"{SET_DELETED.name}:{set_id}")])
-        await self.peers.forget_test_set(workspace, set_id)
+            await outbox.append(sql, [Event(SUBJECT_DELETED, gone, key=f"{SUBJECT_DELETED.name}:{set_id}")])
+        await self.peers.forget_subject(workspace, set_id)
 
     async def note_finished(self, events: Sequence[Received]) -> None:
         """Brings `last_run_*` up to date with runs that completed; those that ended otherwise leave them."""
@@ -71,4 +71,4 @@ async def _note(sql: Sql, finished: RunFinished) -> None:
     run = finished.run
     completed_at = run.completed_at.ToDatetime(tzinfo=UTC)
     pass_rate = finished.passed / finished.expected_results
-    await store.note_run(sql, UUID(run.workspace_id), UUID(run.test_set_id), completed_at, pass_rate)
+    await store.note_run(sql, UUID(run.workspace_id), UUID(run.subject_id), completed_at, pass_rate)

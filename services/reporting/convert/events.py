@@ -23,8 +23,8 @@ def news(state: runner_pb2.RunState) -> News:
     return News(
         id=UUID(state.id),
         workspace_id=UUID(state.workspace_id),
-        test_set_id=UUID(state.test_set_id),
-        context_id=UUID(state.context_id),
+        subject_id=UUID(state.subject_id),
+        target_id=UUID(state.target_id) if state.target_id else None,
         state=state.state,
         triggered_by=state.triggered_by,
         total_cases=state.total_cases,

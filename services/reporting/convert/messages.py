@@ -37,8 +37,8 @@ def run(found: Run) -> runs_pb2.Run:
     tally = found.tally
     return runs_pb2.Run(
         id=str(found.id),
-        test_set_id=str(found.test_set_id),
-        context_id=str(found.context_id),
+        test_set_id=str(found.subject_id),
+        context_id=str(found.target_id),
         status=runs_pb2.Run.Status.Value(found.status),
         triggered_by=found.triggered_by,
         total_cases=found.total_cases,

@@ -8,9 +8,9 @@ from services.reporting.store import tombstones
 from shared import inbox
 from shared.consumer import Received
 from shared.postgres import Database
-from shared.topics import RUN_DELETED, SET_DELETED
+from shared.topics import RUN_DELETED, SUBJECT_DELETED
 
-RUN, TEST_SET = "run", "test_set"
+RUN, SUBJECT = "run", "subject"
 AT_ONCE = 20
 
 
@@ -20,11 +20,11 @@ class Forgetting:
     def __init__(self, database: Database, tell: Tell) -> None:
         self._database, self._tell = database, tell
 
-    async def forget(self, workspace: UUID, run_ids: Sequence[UUID], test_set_ids: Sequence[UUID]) -> None:
+    async def forget(self, workspace: UUID, run_ids: Sequence[UUID], subject_ids: Sequence[UUID]) -> None:
         """Hides runs, and test sets with their runs, from now on."""
         async with self._database.transaction() as connection:
             await tombstones.add(connection, workspace, RUN, run_ids)
-            await tombstones.add(connection, workspace, TEST_SET, test_set_ids)
+            await tombstones.add(connection, workspace, SUBJECT, subject_ids)
         await self._tell(run_ids)
 
     async def runs_deleted(self, heard: Sequence[Received]) -> None:
@@ -36,13 +36,13 @@ class Forgetting:
                     await tombstones.add(connection, UUID(event.message.workspace_id), RUN, [UUID(event.message.run_id)])
         await self._tell([UUID(event.message.run_id) for event in heard])
 
-    async def sets_deleted(self, heard: Sequence[Received]) -> None:
+    async def subjects_deleted(self, heard: Sequence[Received]) -> None:
         """The catalog deleted test sets."""
         async with self._database.transaction() as connection:
-            taken = await inbox.take(connection, SET_DELETED, [event.seq for event in heard])
+            taken = await inbox.take(connection, SUBJECT_DELETED, [event.seq for event in heard])
             for event in heard:
                 if event.seq in taken:
-                    await tombstones.add(connection, UUID(event.message.workspace_id), TEST_SET, [UUID(event.message.test_set_id)])
+                    await tombstones.add(connection, UUID(event.message.workspace_id), SUBJECT, [UUID(event.message.subject_id)])
 
     async def sweep(self) -> None:
         """Removes rows of what was deleted, a slice at a time, until none is left that others don't hold."""

@@ -49,7 +49,7 @@ class Reading:
         async with self._snapshot() as connection:
             if await tombstones.exists(connection, workspace, test_set_id):
                 raise NotFound(TEST_SET)
-            page = await runs.page_of_set(connection, workspace, test_set_id, request)
+            page = await runs.page_of_subject(connection, workspace, test_set_id, request)
         # A set without runs, and one that doesn't exist, look the same from here.
         if not page.total and not await self._catalog.has_test_set(workspace, test_set_id):
             raise NotFound(TEST_SET)

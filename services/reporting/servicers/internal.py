@@ -16,6 +16,6 @@ class ReportingInternalServicer(reporting_pb2_grpc.ReportingInternalServiceServi
 
     async def Forget(self, request: pb.ForgetRequest, context: Context) -> pb.ForgetResponse:  # noqa: ARG002 gRPC's signature
         runs = [parse_id(run_id, RUN) for run_id in request.run_ids]
-        test_sets = [parse_id(test_set_id, TEST_SET) for test_set_id in request.test_set_ids]
-        await self._forgetting.forget(workspace(), runs, test_sets)
+        subjects = [parse_id(subject_id, "subject") for subject_id in request.subject_ids]
+        await self._forgetting.forget(workspace(), runs, subjects)
         return pb.ForgetResponse()

@@ -11,11 +11,11 @@ from shared.pages import Page, PageRequest
 from shared.postgres import Connection
 
 COLUMNS = """
-  r.id, r.workspace_id, r.test_set_id, r.context_id, r.state, r.triggered_by, r.total_cases, r.tags, r.created_at, r.started_at,
+  r.id, r.workspace_id, r.subject_id, r.target_id, r.state, r.triggered_by, r.total_cases, r.tags, r.created_at, r.started_at,
   r.completed_at, r.reason, r.passed, r.failed, r.errors, r.score_sum, r.score_count, r.last_seq, r.final_state, r.finished_at,
   r.expected_results, r.closed
 """
-KEPT = "NOT EXISTS (SELECT FROM tombstones AS t WHERE t.workspace_id = r.workspace_id AND t.id IN (r.id, r.test_set_id))"
+KEPT = "NOT EXISTS (SELECT FROM tombstones AS t WHERE t.workspace_id = r.workspace_id AND t.id IN (r.id, r.subject_id))"
 
 
 async def find(connection: Connection, workspace: UUID, run_id: UUID) -> Run | None:
@@ -77,7 +77,7 @@ async def insert(connection: Connection, run: Run) -> None:
     await connection.execute(
         """
         WITH fresh AS (
-          INSERT INTO runs (id, workspace_id, test_set_id, context_id, state, triggered_by, total_cases, tags, created_at, started_at, last_seq)
+          INSERT INTO runs (id, workspace_id, subject_id, target_id, state, triggered_by, total_cases, tags, created_at, started_at, last_seq)
           SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1
           WHERE NOT EXISTS (SELECT FROM tombstones AS t WHERE t.workspace_id = $2 AND t.id IN ($1, $3))
           ON CONFLICT (id) DO NOTHING
@@ -87,8 +87,8 @@ async def insert(connection: Connection, run: Run) -> None:
         """,
         run.id,
         run.workspace_id,
-        run.test_set_id,
-        run.context_id,
+        run.subject_id,
+        run.target_id,
         run.state,
         run.triggered_by,
         run.total_cases,
@@ -126,22 +126,22 @@ def _changeable(run: Run) -> tuple[object, ...]:
     return (run.id, run.state, run.started_at, run.completed_at, reason, *astuple(run.tally), run.last_seq, *told, run.closed)
 
 
-async def page_of_set(connection: Connection, workspace: UUID, test_set_id: UUID, request: PageRequest) -> Page[Run]:
+async def page_of_subject(connection: Connection, workspace: UUID, subject_id: UUID, request: PageRequest) -> Page[Run]:
     """A test set's runs: those not yet started on top, then the newest first."""
     rows = await connection.fetch(
         f"""
-        SELECT {COLUMNS} FROM runs AS r WHERE r.workspace_id = $1 AND r.test_set_id = $2 AND {KEPT}
+        SELECT {COLUMNS} FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND {KEPT}
         ORDER BY r.waiting DESC, r.sorted_at DESC, r.id DESC OFFSET $3 LIMIT $4
         """,  # noqa: S608 the same
         workspace,
-        test_set_id,
+        subject_id,
         request.offset,
         request.size,
     )
     total = await connection.fetchval(
-        f"SELECT count(*) FROM runs AS r WHERE r.workspace_id = $1 AND r.test_set_id = $2 AND {KEPT}",  # noqa: S608 the same
+        f"SELECT count(*) FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND {KEPT}",  # noqa: S608 the same
         workspace,
-        test_set_id,
+        subject_id,
     )
     return Page([_run(row) for row in rows], total, request)
 
@@ -162,8 +162,8 @@ def _run(row: asyncpg.Record) -> Run:
     return Run(
         id=row["id"],
         workspace_id=row["workspace_id"],
-        test_set_id=row["test_set_id"],
-        context_id=row["context_id"],
+        subject_id=row["subject_id"],
+        target_id=row["target_id"],
         state=row["state"],
         triggered_by=row["triggered_by"],
         total_cases=row["total_cases"],

@@ -39,8 +39,8 @@ async def runs_left(connection: Connection, limit: int) -> list[tuple[UUID, UUID
         SELECT r.workspace_id, r.id FROM tombstones AS t JOIN runs AS r ON r.workspace_id = t.workspace_id AND r.id = t.id
         WHERE t.swept_at IS NULL AND t.kind = 'run'
         UNION
-        SELECT r.workspace_id, r.id FROM tombstones AS t JOIN runs AS r ON r.workspace_id = t.workspace_id AND r.test_set_id = t.id
-        WHERE t.swept_at IS NULL AND t.kind = 'test_set'
+        SELECT r.workspace_id, r.id FROM tombstones AS t JOIN runs AS r ON r.workspace_id = t.workspace_id AND r.subject_id = t.id
+        WHERE t.swept_at IS NULL AND t.kind = 'subject'
         LIMIT $1
         """,
         limit,
@@ -95,7 +95,7 @@ async def settle(connection: Connection) -> None:
         WHERE swept_at IS NULL AND created_at < now() - interval '{SETTLED}' AND NOT EXISTS (
           SELECT FROM runs AS r WHERE r.workspace_id = t.workspace_id AND r.id = t.id)
         AND NOT EXISTS (
-          SELECT FROM runs AS r WHERE r.workspace_id = t.workspace_id AND r.test_set_id = t.id)
+          SELECT FROM runs AS r WHERE r.workspace_id = t.workspace_id AND r.subject_id = t.id)
         """  # noqa: S608 a constant of this module
     )
 

@@ -17,7 +17,7 @@ from shared.idempotency import Effect, Key, answered, once
 from shared.ids import new_id
 from shared.outbox import Event
 from shared.postgres import Connection, Database, retrying
-from shared.topics import RUN_DELETED, RUN_STARTED, SET_DELETED
+from shared.topics import RUN_DELETED, RUN_STARTED, SUBJECT_DELETED
 
 CANCEL_SLICE = 5000
 
@@ -82,9 +82,9 @@ async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: dat
         await _delete(connection, [await runs.lock(connection, workspace, run_id)], now)
 
 
-async def delete_runs_of_set(connection: Connection, workspace: UUID, test_set_id: UUID, now: datetime) -> list[UUID]:
+async def delete_runs_of_subject(connection: Connection, workspace: UUID, subject_id: UUID, now: datetime) -> list[UUID]:
     """Deletes all runs of a test set; returns their ids."""
-    gone = await runs.of_test_set(connection, workspace, test_set_id)
+    gone = await runs.of_subject(connection, workspace, subject_id)
     await _delete(connection, gone, now)
     return [run.id for run in gone]
 
@@ -101,20 +101,20 @@ async def _delete(connection: Connection, gone: Sequence[Run], now: datetime) ->
     await outbox.append(connection, events)
 
 
-async def forget_set(database: Database, workspace: UUID, test_set_id: UUID, now: datetime) -> list[UUID]:
+async def forget_subject(database: Database, workspace: UUID, subject_id: UUID, now: datetime) -> list[UUID]:
     """Deletes all runs of a test set that the catalog deleted; returns their ids, so that their calls can be ended."""
     async with database.transaction() as connection:
-        return await delete_runs_of_set(connection, workspace, test_set_id, now)
+        return await delete_runs_of_subject(connection, workspace, subject_id, now)
 
 
-async def hear_sets_deleted(database: Database, events: Sequence[Received], clock: Callable[[], datetime]) -> None:
-    """The net under forget_set."""
+async def hear_subjects_deleted(database: Database, events: Sequence[Received], clock: Callable[[], datetime]) -> None:
+    """The net under forget_subject."""
     async with database.transaction() as connection:
-        fresh = await inbox.take(connection, SET_DELETED, [event.seq for event in events])
+        fresh = await inbox.take(connection, SUBJECT_DELETED, [event.seq for event in events])
         for event in events:
             if event.seq in fresh:
                 gone = event.message
-                await delete_runs_of_set(connection, UUID(gone.workspace_id), UUID(gone.test_set_id), clock())
+                await delete_runs_of_subject(connection, UUID(gone.workspace_id), UUID(gone.subject_id), clock())
 
 
 async def forget_keys(database: Database) -> None:

@@ -29,9 +29,9 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
         request: runner_pb2.ListOpenRunsRequest,
         context: Context,  # noqa: ARG002
     ) -> runner_pb2.ListOpenRunsResponse:
-        test_set_id = parse_id(request.test_set_id, "test set")
+        subject_id = parse_id(request.subject_id, "subject")
         async with self._database.connection() as connection:
-            found = await runs.open_of_test_set(connection, workspace(), test_set_id)
+            found = await runs.open_of_subject(connection, workspace(), subject_id)
         return runner_pb2.ListOpenRunsResponse(runs=map(convert.run_state, found))
 
     async def ReadTexts(
@@ -48,12 +48,12 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
             if texts is not None:
                 yield runner_pb2.CaseTexts(**dict(texts))
 
-    async def ForgetTestSet(
+    async def ForgetSubject(
         self,
-        request: runner_pb2.ForgetTestSetRequest,
+        request: runner_pb2.ForgetSubjectRequest,
         context: Context,  # noqa: ARG002
-    ) -> runner_pb2.ForgetTestSetResponse:
-        test_set_id = parse_id(request.test_set_id, "test set")
-        for run_id in await operations.forget_set(self._database, workspace(), test_set_id, self._clock()):
+    ) -> runner_pb2.ForgetSubjectResponse:
+        subject_id = parse_id(request.subject_id, "subject")
+        for run_id in await operations.forget_subject(self._database, workspace(), subject_id, self._clock()):
             await self._cancelled(run_id)
-        return runner_pb2.ForgetTestSetResponse()
+        return runner_pb2.ForgetSubjectResponse()

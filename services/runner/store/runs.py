@@ -12,7 +12,7 @@ from services.runner.entities import Run, Target
 from shared.errors import NotFound
 from shared.postgres import Connection
 
-COLUMNS = """id, workspace_id, test_set_id, context_id, revision, mode, language, target, state, triggered_by, tags,
+COLUMNS = """id, workspace_id, subject_id, target_id, revision, mode, language, target, state, triggered_by, tags,
  case_count, repeats, total_cases, slots, created_at, started_at, completed_at, reason, next_ord, next_ticket"""
 
 
@@ -28,14 +28,14 @@ async def insert(connection: Connection, run: Run) -> None:
     target = asdict(run.target) | {"connection_id": str(run.target.connection_id)}
     await connection.execute(
         """
-        INSERT INTO runs (id, workspace_id, test_set_id, context_id, revision, mode, language, target, connection_id, state,
+        INSERT INTO runs (id, workspace_id, subject_id, target_id, revision, mode, language, target, connection_id, state,
                           triggered_by, tags, case_count, repeats, total_cases, slots, created_at, touched_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
         """,
         run.id,
         run.workspace_id,
-        run.test_set_id,
-        run.context_id,
+        run.subject_id,
+        run.target_id,
         run.revision,
         run.mode,
         run.language,
@@ -91,25 +91,25 @@ async def find(connection: Connection, run_id: UUID) -> Run | None:
     return None if row is None else _run(row)
 
 
-async def of_test_set(connection: Connection, workspace: UUID, test_set_id: UUID) -> list[Run]:
+async def of_subject(connection: Connection, workspace: UUID, subject_id: UUID) -> list[Run]:
     """All runs of a test set, newest first."""
     rows = await connection.fetch(
-        f"SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND test_set_id = $2 ORDER BY id DESC",  # noqa: S608 constants
+        f"SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND subject_id = $2 ORDER BY id DESC",  # noqa: S608 constants
         workspace,
-        test_set_id,
+        subject_id,
     )
     return [_run(row) for row in rows]
 
 
-async def open_of_test_set(connection: Connection, workspace: UUID, test_set_id: UUID) -> list[Run]:
+async def open_of_subject(connection: Connection, workspace: UUID, subject_id: UUID) -> list[Run]:
     """The runs of a test set that aren't final, newest first."""
     rows = await connection.fetch(
         f"""
-        SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND test_set_id = $2
+        SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND subject_id = $2
           AND state IN ('pending', 'starting', 'running', 'cancelling') ORDER BY id DESC LIMIT 1000
         """,  # noqa: S608 constants
         workspace,
-        test_set_id,
+        subject_id,
     )
     return [_run(row) for row in rows]
 

@@ -53,10 +53,10 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
         self.runner: list[str] = []
         self.reporting: list[str] = []
 
-    async def ForgetTestSet(self, request: Any, context: Any) -> runner_pb.ForgetTestSetResponse:  # noqa: ARG002
+    async def ForgetSubject(self, request: Any, context: Any) -> runner_pb.ForgetSubjectResponse:  # noqa: ARG002
         self._fail()
         self.runner.append(request.test_set_id)
-        return runner_pb.ForgetTestSetResponse()
+        return runner_pb.ForgetSubjectResponse()
 
     async def Forget(self, request: Any, context: Any) -> reporting_pb.ForgetResponse:  # noqa: ARG002
         self._fail()

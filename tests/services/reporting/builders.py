@@ -70,8 +70,8 @@ class Facts:
     def deleted(self) -> runner_events.RunDeleted:
         return runner_events.RunDeleted(workspace_id=str(self.workspace), run_id=str(self.id), deleted_at=timestamp(ENDED_AT))
 
-    def set_deleted(self) -> catalog_events.SetDeleted:
-        return catalog_events.SetDeleted(workspace_id=str(self.workspace), test_set_id=str(self.test_set))
+    def set_deleted(self) -> catalog_events.SubjectDeleted:
+        return catalog_events.SubjectDeleted(workspace_id=str(self.workspace), test_set_id=str(self.test_set))
 
 
 def case_id(ord_: int) -> UUID:

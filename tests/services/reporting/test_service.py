@@ -24,13 +24,13 @@ from shared.interceptors import Context
 from shared.jetstream import Broker
 from shared.outbox import SEQ_HEADER
 from shared.postgres import Database, open_pool
-from shared.topics import CASES_SCORED, RUN_DELETED, RUN_FINISHED, RUN_STARTED, SET_DELETED, Topic
+from shared.topics import CASES_SCORED, RUN_DELETED, RUN_FINISHED, RUN_STARTED, SUBJECT_DELETED, Topic
 from tests.servers import NatsProcess
 from tests.services.reporting.builders import Facts, in_parts, scored
 from tests.services.reporting.peers import SERVICE_KEY, RunnerPeer, peers, serving
 from tests.services.reporting.servicers.conftest import USER_KEY, as_user, refused
 
-TOPIC_OF = {topic.message: topic for topic in (CASES_SCORED, RUN_STARTED, RUN_FINISHED, RUN_DELETED, SET_DELETED)}
+TOPIC_OF = {topic.message: topic for topic in (CASES_SCORED, RUN_STARTED, RUN_FINISHED, RUN_DELETED, SUBJECT_DELETED)}
 
 
 @dataclass

@@ -110,7 +110,7 @@ async def test_a_deleted_set_is_gone_with_its_cases_and_everybody_is_told(house:
         await house.sets.DeleteTestSet(delete, metadata=house.us.metadata)
     async with house.database.connection() as sql:
         left = await sql.fetchval("SELECT count(*) FROM test_cases WHERE test_set_id = $1", canonical_id(made.id))
-        events = await sql.fetchval("SELECT count(*) FROM outbox WHERE topic = 'catalog.set_deleted' AND key LIKE '%' || $1", made.id)
+        events = await sql.fetchval("SELECT count(*) FROM outbox WHERE topic = 'catalog.subject_deleted' AND key LIKE '%' || $1", made.id)
     assert (left, events) == (0, 1)
     assert (house.forgetful.runner, house.forgetful.reporting) == ([made.id], [made.id])
 
@@ -124,7 +124,7 @@ async def test_a_set_is_deleted_although_nobody_can_be_told(house: House) -> Non
 
 
 async def test_the_outbox_is_served_to_services(house: House) -> None:
-    request = outbox_pb2.HeadRequest(topic="catalog.set_deleted", consumer="runner")
+    request = outbox_pb2.HeadRequest(topic="catalog.subject_deleted", consumer="runner")
     assert (await house.outbox.Head(request, metadata=house.identity.metadata())).head >= 0
 
 

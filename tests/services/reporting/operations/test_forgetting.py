@@ -46,7 +46,7 @@ async def test_a_deleted_set_takes_all_its_runs(bench: Bench) -> None:
     second, other = first.but(id=new_id()), first.but(id=new_id(), test_set=new_id())
     for run in (first, second, other):
         await bench.completed(run, scored(0), scored(1))
-    await bench.forgetting.sets_deleted(bench.numbers.heard(first.set_deleted()))
+    await bench.forgetting.subjects_deleted(bench.numbers.heard(first.set_deleted()))
     assert (await bench.events(first), await bench.events(second)) == ([], [])
     await bench.forgetting.sweep()
     assert set((await rows_of(bench.database, second)).values()) == {0}
@@ -55,7 +55,7 @@ async def test_a_deleted_set_takes_all_its_runs(bench: Bench) -> None:
 
 async def test_a_run_of_a_deleted_set_that_comes_late_stays_hidden(bench: Bench) -> None:
     run = Facts(total=1)
-    await bench.forgetting.sets_deleted(bench.numbers.heard(run.set_deleted()))
+    await bench.forgetting.subjects_deleted(bench.numbers.heard(run.set_deleted()))
     await bench.completed(run, scored(0))
     assert await bench.events(run) == []
 

@@ -250,9 +250,9 @@ async def test_readers_that_read_slowly_hold_no_connection(served: Served) -> No
 async def test_the_runs_of_a_forgotten_set_are_gone_at_once(served: Served) -> None:
     test_set = str(new_id())
     await served.start(test_set_id=test_set)
-    request = runner_pb2.ForgetTestSetRequest(test_set_id=test_set)
-    await served.internal.ForgetTestSet(request, metadata=served.service.metadata(THEIRS))
+    request = runner_pb2.ForgetSubjectRequest(test_set_id=test_set)
+    await served.internal.ForgetSubject(request, metadata=served.service.metadata(THEIRS))
     assert len(await rows(served.database, "SELECT 1 FROM runs")) == 1
-    await served.internal.ForgetTestSet(request, metadata=served.service.metadata(OURS))
+    await served.internal.ForgetSubject(request, metadata=served.service.metadata(OURS))
     assert await rows(served.database, "SELECT 1 FROM runs") == []
     assert served.cancelled, "the calls that are in flight for it must end"

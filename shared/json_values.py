@@ -1,0 +1,39 @@
+"""JSON that may be null: families A and C always send such a key, and only a google.protobuf.Value can print a null."""
+
+from typing import Any
+
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
+
+
+def value(plain_value: Any) -> Value:
+    """Any JSON value as a message; None is null."""
+    made = Value()
+    if plain_value is None:
+        made.null_value = NULL_VALUE
+    else:
+        json_format.ParseDict(plain_value, made)
+    return made
+
+
+def plain(message: Value | Struct) -> Any:
+    """What a Value or Struct holds, numbers without a fraction as integers; None for null and for an unset one."""
+    if isinstance(message, Value) and message.WhichOneof("kind") is None:
+        return None
+    return _whole(json_format.MessageToDict(message))
+
+
+def struct(plain_object: Any) -> Struct:
+    """A JSON object as a message. Raises ParseError if it is none."""
+    made = Struct()
+    json_format.ParseDict(plain_object or {}, made)
+    return made
+
+
+def _whole(found: Any) -> Any:
+    """JSON has one kind of number: 3.0 and 3 are the same there, and people write 3."""
+    if isinstance(found, dict):
+        return {key: _whole(item) for key, item in found.items()}
+    if isinstance(found, list):
+        return [_whole(item) for item in found]
+    return int(found) if isinstance(found, float) and found.is_integer() else found
