@@ -13,6 +13,7 @@ from assay.catalog.v1 import connections_pb2_grpc, contexts_pb2_grpc, files_pb2_
 from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
+from assay.scoring.internal.v1.templates_pb2_grpc import TemplateInternalServiceStub
 from services.catalog.clients import Peers
 from services.catalog.consumer import hearing
 from services.catalog.operations.connections import Connections
@@ -55,6 +56,7 @@ class Config:
     listen: str
     runner_address: str
     reporting_address: str
+    scoring_address: str
     service_key: str
     jwt_issuers: str
     encryption_keys: str
@@ -118,8 +120,10 @@ async def main(settings: Config) -> None:
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url), relay.wake)
     identity = ServiceIdentity(SERVICE, settings.service_key)
-    runner, reporting = open_channel(settings.runner_address), open_channel(settings.reporting_address)
-    peers = Peers(RunnerInternalServiceStub(runner), ReportingInternalServiceStub(reporting), identity)
+    addresses = (settings.runner_address, settings.reporting_address, settings.scoring_address)
+    runner, reporting, scoring = (open_channel(address) for address in addresses)
+    stubs = RunnerInternalServiceStub(runner), ReportingInternalServiceStub(reporting), TemplateInternalServiceStub(scoring)
+    peers = Peers(*stubs, identity)
     rooms = Rooms(database, read_keys(settings.encryption_keys), peers, settings.public_url)
     ear = Ear(SERVICE, broker, ACK_WAIT)
     finished = hearing(rooms.test_sets)
@@ -133,7 +137,7 @@ async def main(settings: Config) -> None:
             rooms.register,
             ready=lambda: until_migrated(database, SCHEMA),
             tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished]), lambda: prune_for_ever(Retention(database))),
-            close=closing(database, broker, runner, reporting),
+            close=closing(database, broker, runner, reporting, scoring),
             metrics_listen=settings.metrics_listen,
         )
     )

@@ -2,36 +2,41 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import grpc
 
+from assay.catalog.internal.v1.parts_pb2 import Evaluator
 from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest
 from assay.runner.internal.v1.runner_pb2 import ForgetSubjectRequest
+from assay.scoring.internal.v1.templates_pb2 import CheckEvaluatorsRequest, CheckEvaluatorsResponse
 from shared.channels import ServiceIdentity
 
 if TYPE_CHECKING:  # the async variants exist in the typed stubs only
     from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceAsyncStub
     from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceAsyncStub
+    from assay.scoring.internal.v1.templates_pb2_grpc import TemplateInternalServiceAsyncStub
 
 FORGET_SECONDS = 1.0
+CHECK_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Peers:
-    """The owners of runs and of what is read of them."""
+    """The owners of runs, of what is read of them, and of the templates that judge."""
 
     runner: "RunnerInternalServiceAsyncStub"
     reporting: "ReportingInternalServiceAsyncStub"
+    templates: "TemplateInternalServiceAsyncStub"
     identity: ServiceIdentity
 
     async def forget_subject(self, workspace: UUID, subject_id: UUID) -> None:
-        """Has the runs of a deleted set vanish at once, as far as the others can be reached within a second.
+        """Has the runs of something deleted vanish at once, as far as the others can be reached within a second.
 
         Never raises: the event that was written with the deletion is the net.
         """
@@ -40,9 +45,14 @@ class Peers:
         reporting = self.reporting.Forget(ForgetRequest(subject_ids=[str(subject_id)]), metadata=metadata, timeout=FORGET_SECONDS)
         await asyncio.gather(_tried("runner", runner), _tried("reporting", reporting))
 
+    async def check_evaluators(self, workspace: UUID, evaluators: Sequence[Evaluator]) -> CheckEvaluatorsResponse:
+        """What the registry of templates finds wrong with these, and the template of each."""
+        request = CheckEvaluatorsRequest(evaluators=evaluators)
+        return await self.templates.CheckEvaluators(request, metadata=self.identity.metadata(workspace), timeout=CHECK_SECONDS)
+
 
 async def _tried(peer: str, call: Awaitable[object]) -> None:
     try:
         await call
     except grpc.aio.AioRpcError as fault:
-        log.warning("a deleted test set will be forgotten by its event", extra={"peer": peer, "fault": str(fault.code())})
+        log.warning("what was deleted will be forgotten by its event", extra={"peer": peer, "fault": str(fault.code())})

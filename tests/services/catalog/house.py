@@ -27,6 +27,7 @@ from assay.catalog.v1 import (
 from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.reporting.internal.v1 import reporting_pb2 as reporting_pb, reporting_pb2_grpc
 from assay.runner.internal.v1 import runner_pb2 as runner_pb, runner_pb2_grpc
+from assay.scoring.internal.v1 import templates_pb2_grpc
 from services.catalog.__main__ import Config, Rooms, boundary, now
 from services.catalog.clients import Peers
 from services.catalog.operations.credentials import Credentials
@@ -35,6 +36,7 @@ from shared.channels import ServiceIdentity, open_channel
 from shared.errors import Unavailable
 from shared.postgres import Database, open_pool
 from shared.server import OPTIONS
+from tests.services.catalog.registry import Registry
 
 SERVICE_KEY = "service-key-of-the-tests-32-bytes"
 ISSUER_KEY = "issuer-key-of-the-tests-32-bytes!"
@@ -55,12 +57,12 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
 
     async def ForgetSubject(self, request: Any, context: Any) -> runner_pb.ForgetSubjectResponse:  # noqa: ARG002
         self._fail()
-        self.runner.append(request.test_set_id)
+        self.runner.append(request.subject_id)
         return runner_pb.ForgetSubjectResponse()
 
     async def Forget(self, request: Any, context: Any) -> reporting_pb.ForgetResponse:  # noqa: ARG002
         self._fail()
-        self.reporting.extend(request.test_set_ids)
+        self.reporting.extend(request.subject_ids)
         return reporting_pb.ForgetResponse()
 
     def _fail(self) -> None:
@@ -151,12 +153,14 @@ async def open_house(url: str, keys: KeyRing | None = None) -> AsyncIterator[Hou
     peers = Peers(
         runner_pb2_grpc.RunnerInternalServiceStub(channel),
         reporting_pb2_grpc.ReportingInternalServiceStub(channel),
+        templates_pb2_grpc.TemplateInternalServiceStub(channel),
         ServiceIdentity("catalog", SERVICE_KEY),
     )
     rooms, forgetful = Rooms(database, keys or read_keys(KEYS), peers, PUBLIC_URL), Forgetful()  # type: ignore[abstract]  # only what the catalog calls
     rooms.register(server)
     runner_pb2_grpc.add_RunnerInternalServiceServicer_to_server(forgetful, server)
     reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(forgetful, server)
+    templates_pb2_grpc.add_TemplateInternalServiceServicer_to_server(Registry(), server)
     await server.start()
     try:
         yield House(database, channel, rooms, forgetful, await _caller(rooms), await _caller(rooms), await _caller(rooms, scopes=()))
@@ -167,7 +171,7 @@ async def open_house(url: str, keys: KeyRing | None = None) -> AsyncIterator[Hou
 
 
 def _settings(url: str) -> Config:
-    return Config(url, "", "", "", "", SERVICE_KEY, ISSUERS, KEYS, PUBLIC_URL)
+    return Config(url, "", "", "", "", "", SERVICE_KEY, ISSUERS, KEYS, PUBLIC_URL)
 
 
 async def _caller(rooms: Rooms, scopes: tuple[str, ...] = ("studio",)) -> Caller:

@@ -33,6 +33,7 @@ def environment(catalog_url: str, nats_url: str) -> Environment:
         "ASSAY_METRICS_LISTEN": f"127.0.0.1:{ports.any_free({listen})}",
         "ASSAY_RUNNER_ADDRESS": "127.0.0.1:1",
         "ASSAY_REPORTING_ADDRESS": "127.0.0.1:1",
+        "ASSAY_SCORING_ADDRESS": "127.0.0.1:1",
         "ASSAY_SERVICE_KEY": SERVICE_KEY,
         "ASSAY_JWT_ISSUERS": ISSUERS,
         "ASSAY_ENCRYPTION_KEYS": json.dumps({"1": base64.b64encode(b"1" * 32).decode()}),
