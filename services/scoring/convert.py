@@ -10,7 +10,7 @@ from google.protobuf import json_format, timestamp_pb2
 from assay.catalog.internal.v1 import catalog_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.scoring.entities import Endpoint, Item, Judging, Score, Scored
+from services.scoring.entities import Endpoint, Item, Judging, Score, Scored, Verdict
 from shared.hygiene import UNSTORABLE, cleaned
 from shared.outbox import parts_by_size
 
@@ -80,27 +80,33 @@ def _text(text: str) -> str:
     return clean if len(clean) <= MAX_TEXT else clean[: MAX_TEXT - 1] + "…"
 
 
-def scored(run_id: str, cases: Sequence[events_pb2.ExecutedCase], scores: Sequence[Score]) -> list[Scored]:
+def scored(run_id: str, cases: Sequence[events_pb2.ExecutedCase], verdicts: Sequence[Sequence[Verdict]]) -> list[Scored]:
     """Rows for the store."""
     run = UUID(run_id)
-    return [Scored(run, UUID(case.case_id), case.repeat, case.test_method, score) for case, score in zip(cases, scores, strict=True)]
+    return [
+        Scored(run, UUID(case.case_id), case.repeat, verdict.evaluator, verdict.score)
+        for case, found in zip(cases, verdicts, strict=True)
+        for verdict in found
+    ]
 
 
-def cases_scored(event: events_pb2.CasesExecuted, scores: Sequence[Score], now: datetime) -> list[scoring_events.CasesScored]:
+def cases_scored(event: events_pb2.CasesExecuted, verdicts: Sequence[Sequence[Verdict]], now: datetime) -> list[scoring_events.CasesScored]:
     """The events that tell of an event's scores; one, unless reasons made it too large."""
     moment = timestamp_pb2.Timestamp()
     moment.FromDatetime(now)
     messages: Iterable[scoring_events.ScoredCase] = (
-        scoring_events.ScoredCase(executed=case, score=_score(case, score, moment)) for case, score in zip(event.cases, scores, strict=True)
+        scoring_events.ScoredCase(executed=case, scores=[_score(verdict, moment) for verdict in found])
+        for case, found in zip(event.cases, verdicts, strict=True)
     )
     return [
         scoring_events.CasesScored(workspace_id=event.workspace_id, run_id=event.run_id, cases=part) for part in parts_by_size(messages)
     ]
 
 
-def _score(case: events_pb2.ExecutedCase, score: Score, moment: timestamp_pb2.Timestamp) -> scoring_events.Score:
+def _score(verdict: Verdict, moment: timestamp_pb2.Timestamp) -> scoring_events.Score:
+    score = verdict.score
     message = scoring_events.Score(
-        evaluator=case.test_method,
+        evaluator=verdict.evaluator,
         status=score.status,
         value=score.score,
         method=score.method,

@@ -6,7 +6,7 @@ from typing import Literal
 from uuid import UUID
 
 Status = Literal["passed", "failed", "error", "not_applicable", "unscored"]
-Method = Literal["deterministic", "embedding", "llm_judge", "heuristic_fallback"]
+Method = Literal["deterministic", "embedding", "llm_judge", "heuristic_fallback", "client"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,14 @@ class JudgeError(RuntimeError):
     def __init__(self, message: str, provenance: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.provenance = provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one evaluator found of a case; its name is unique among those of the case."""
+
+    evaluator: str
+    score: Score
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import asyncpg
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import convert, store
 from services.scoring.clients import Catalog, Runner
-from services.scoring.entities import Judging, Score
+from services.scoring.entities import Judging, Verdict
 from services.scoring.scorers import Scorers
 from services.scoring.tries import MAX_TRIES, Tries
 from shared import inbox, outbox
@@ -96,21 +96,21 @@ async def _score(parts: Parts, works: Sequence[_Work]) -> None:
         await retrying(lambda: _write(parts, works, scores))
 
 
-async def _scores(parts: Parts, work: _Work, *, tired: bool) -> list[Score]:
-    """One score for every case of an event, in order."""
+async def _scores(parts: Parts, work: _Work, *, tired: bool) -> list[list[Verdict]]:
+    """The verdicts on every case of an event, in order; at least one on each."""
     event = work.event.message
     if tired:
-        return [convert.given_up(case, MAX_TRIES) for case in event.cases]
+        return [[Verdict(case.test_method, convert.given_up(case, MAX_TRIES))] for case in event.cases]
     long = [case.ord for case in event.cases if case.texts_by_id]
     texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
     answered = [case for case in event.cases if case.HasField("output") or (case.ord in texts and texts[case.ord].HasField("output"))]
     items = [convert.item(case, texts.get(case.ord), work.judging, event.language) for case in answered]
     found = await parts.scorers.score(items)
     by_ord = {case.ord: convert.storable(score) for case, score in zip(answered, found, strict=True)}
-    return [by_ord.get(case.ord) or convert.not_executed(case) for case in event.cases]
+    return [[Verdict(case.test_method, by_ord.get(case.ord) or convert.not_executed(case))] for case in event.cases]
 
 
-async def _write(parts: Parts, works: Sequence[_Work], scores: Sequence[Sequence[Score]]) -> None:
+async def _write(parts: Parts, works: Sequence[_Work], scores: Sequence[Sequence[Sequence[Verdict]]]) -> None:
     now = parts.clock()
     async with parts.database.transaction() as connection:
         taken = await inbox.take(connection, CASES_EXECUTED, [work.event.seq for work in works])

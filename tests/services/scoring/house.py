@@ -94,7 +94,7 @@ class House:
 
     async def statuses(self, run: Facts) -> list[tuple[int, str]]:
         """Ord and status of every case that was told of, in the order of ords."""
-        return sorted((each.executed.ord, each.score.status) for event in await self.told(run) for each in event.cases)
+        return sorted((each.executed.ord, score.status) for event in await self.told(run) for each in event.cases for score in each.scores)
 
     async def stored(self, run: Facts) -> list[str]:
         """The statuses of a run's stored scores, by case."""

@@ -8,7 +8,7 @@ from google.protobuf import json_format
 from assay.catalog.internal.v1 import catalog_pb2
 from assay.runner.internal.v1 import runner_pb2
 from services.scoring import convert
-from services.scoring.entities import Endpoint, Evidence, Judging
+from services.scoring.entities import Endpoint, Evidence, Judging, Verdict
 from shared.outbox import MAX_EVENT_BYTES
 from tests.services.scoring.events import Facts, a_case, a_score, case_id
 from tests.services.scoring.house import SCORED_AT
@@ -67,15 +67,15 @@ def test_a_hostile_judge_cant_fill_an_event() -> None:
     endless = "x" * 900_000
     clean = convert.storable(a_score(reason=endless, error=endless, warnings=(endless,)))
     event = Facts().executed(a_case())
-    [message] = convert.cases_scored(event, [clean], SCORED_AT)
+    [message] = convert.cases_scored(event, [[Verdict("exact_match", clean)]], SCORED_AT)
     assert message.ByteSize() < 16_384
     assert clean.reason.endswith("x…")
 
 
 def test_rows_name_the_case_its_repeat_and_its_evaluator() -> None:
     run = Facts()
-    [row] = convert.scored(str(run.id), [a_case(2, repeat=4)], [a_score()])
-    assert (row.run_id, row.case_id, row.repeat, row.evaluator, row.score) == (run.id, case_id(2), 4, "exact_match", a_score())
+    [row] = convert.scored(str(run.id), [a_case(2, repeat=4)], [[Verdict("rude", a_score())]])
+    assert (row.run_id, row.case_id, row.repeat, row.evaluator, row.score) == (run.id, case_id(2), 4, "rude", a_score())
 
 
 def test_an_event_holds_all_that_a_result_shows() -> None:
@@ -83,11 +83,11 @@ def test_an_event_holds_all_that_a_result_shows() -> None:
     case = a_case(7, "six days", repeat=2, keywords=["days"], attempts=3, execution_time_ms=90, warnings=["characters were replaced"])
     provenance = {"endpoint": "http://judge/v1", "prompt_tokens": 12, "cache_hit": False}
     score = a_score("failed", 0.25, reason="differs", warnings=("look",), provenance=provenance)
-    [message] = convert.cases_scored(run.executed(case), [score], SCORED_AT)
+    [message] = convert.cases_scored(run.executed(case), [[Verdict("exact_match", score)]], SCORED_AT)
     assert (message.workspace_id, message.run_id) == (str(run.workspace), str(run.id))
     [each] = message.cases
     assert each.executed == case
-    found = each.score
+    [found] = each.scores
     assert (found.evaluator, found.status, found.value, found.method) == ("exact_match", "failed", 0.25, "deterministic")
     assert (found.threshold, found.reason, found.scored_by, list(found.warnings)) == (0.7, "differs", "exact_match@1", ["look"])
     assert found.scored_at.ToDatetime(SCORED_AT.tzinfo) == SCORED_AT
@@ -98,8 +98,8 @@ def test_an_event_holds_all_that_a_result_shows() -> None:
 def test_an_absent_value_is_not_a_zero() -> None:
     cases = [a_case(0), a_case(1)]
     scores = [a_score("failed", 0.0), a_score("error", None, error="no verdict")]
-    [message] = convert.cases_scored(Facts().executed(*cases), scores, SCORED_AT)
-    zero, absent = (each.score for each in message.cases)
+    [message] = convert.cases_scored(Facts().executed(*cases), [[Verdict("exact_match", score)] for score in scores], SCORED_AT)
+    zero, absent = (each.scores[0] for each in message.cases)
     assert zero.HasField("value")
     assert not absent.HasField("value")
     assert (absent.error, absent.HasField("details")) == ("no verdict", False)
@@ -108,7 +108,7 @@ def test_an_absent_value_is_not_a_zero() -> None:
 def test_events_are_split_at_512_kib_without_loss_or_disorder() -> None:
     cases = [a_case(n, "x" * 8_000) for n in range(64)]
     scores = [a_score("failed", 0.0, reason="y" * 4_000)] * 64
-    messages = convert.cases_scored(Facts().executed(*cases), scores, SCORED_AT)
+    messages = convert.cases_scored(Facts().executed(*cases), [[Verdict("exact_match", score)] for score in scores], SCORED_AT)
     assert len(messages) == 2
     assert all(message.ByteSize() <= MAX_EVENT_BYTES for message in messages)
     assert [each.executed.ord for message in messages for each in message.cases] == list(range(64))

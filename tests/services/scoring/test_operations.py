@@ -47,8 +47,8 @@ async def test_an_event_is_scored_stored_and_told(house: House) -> None:
     await score_executed(house.parts, heard(run.executed(a_case(0), a_case(1, "six days"))))
     assert await house.stored(run) == ["passed", "failed"]
     [told] = await house.told(run)
-    assert [(each.executed.question, each.score.value) for each in told.cases] == [("question 0", 1.0), ("question 1", 0.0)]
-    assert told.cases[0].score.scored_at.ToDatetime(SCORED_AT.tzinfo) == SCORED_AT
+    assert [(each.executed.question, each.scores[0].value) for each in told.cases] == [("question 0", 1.0), ("question 1", 0.0)]
+    assert told.cases[0].scores[0].scored_at.ToDatetime(SCORED_AT.tzinfo) == SCORED_AT
     [workspace] = set(await house.fetch("SELECT workspace_id FROM scores WHERE run_id = $1", run.id))
     assert workspace == run.workspace
 
@@ -59,8 +59,8 @@ async def test_every_test_method_is_scored(house: House) -> None:
     cases = [a_case(n, test_method=method, keywords=["five"]) for n, method in enumerate(methods)]
     await score_executed(house.parts, heard(run.executed(*cases)))
     [told] = await house.told(run)
-    assert [each.score.evaluator for each in told.cases] == methods
-    found = [(each.score.status, each.score.method) for each in told.cases]
+    assert [each.scores[0].evaluator for each in told.cases] == methods
+    found = [(each.scores[0].status, each.scores[0].method) for each in told.cases]
     assert found == [
         ("passed", "deterministic"),
         ("passed", "deterministic"),
@@ -133,7 +133,7 @@ async def test_an_error_keeps_its_error_and_stays_counted(house: House) -> None:
     await score_executed(house.parts, heard(run.executed(refused, a_case(1))))
     assert await house.statuses(run) == [(0, "error"), (1, "passed")]
     [told] = await house.told(run)
-    assert (told.cases[0].score.error, told.cases[0].score.HasField("value")) == ("HTTP 500: no", False)
+    assert (told.cases[0].scores[0].error, told.cases[0].scores[0].HasField("value")) == ("HTTP 500: no", False)
     assert told.cases[0].executed == refused
 
 
@@ -161,7 +161,7 @@ async def test_a_long_case_without_an_answer_keeps_its_error(house: House) -> No
     run = Facts()
     house.runner.keeps(run, runner_pb2.CaseTexts(ord=0, question="long", expected="long"))
     await score_executed(house.parts, heard(run.executed(a_case(0, None, texts_by_id=True, error="timed out"))))
-    assert [each.score.error for told in await house.told(run) for each in told.cases] == ["timed out"]
+    assert [each.scores[0].error for told in await house.told(run) for each in told.cases] == ["timed out"]
 
 
 async def test_long_texts_of_a_deleted_run_are_missed_by_nobody(house: House) -> None:
@@ -186,7 +186,7 @@ async def test_a_judge_gives_the_verdict_and_says_how(house: House, server: Chat
     house.catalog.judges_for(run, server.base_url)
     await score_executed(house.parts, heard(run.executed(judged())))
     [told] = await house.told(run)
-    score = told.cases[0].score
+    score = told.cases[0].scores[0]
     assert (score.status, score.method, score.value) == ("passed", "llm_judge", 1.0)
     provenance = json_format.MessageToDict(score.details)["provenance"]
     assert (provenance["model"], provenance["cache_hit"]) == ("judge-1", False)
@@ -203,7 +203,7 @@ async def test_the_same_question_is_judged_once(house: House, server: ChatServer
     assert len(server.requests) == 1
     assert house.catalog.asked == [str(run.workspace)]
     [told] = await house.told(later)
-    assert json_format.MessageToDict(told.cases[0].score.details)["provenance"]["cache_hit"] is True
+    assert json_format.MessageToDict(told.cases[0].scores[0].details)["provenance"]["cache_hit"] is True
 
 
 async def test_judged_events_commit_one_by_one(house: House, server: ChatServer) -> None:
@@ -238,7 +238,7 @@ async def test_a_judge_that_echoes_its_header_leaks_no_key(house: House, server:
     server.answers = [lambda: web.Response(status=status, text="Authorization: Bearer s3cret is not known here")]
     await score_executed(house.parts, heard(run.executed(judged(output=f"{status} days"))))
     [told] = await house.told(run)
-    assert f"answered {status}: Authorization: Bearer •••" in told.cases[0].score.error
+    assert f"answered {status}: Authorization: Bearer •••" in told.cases[0].scores[0].error
     rows = await house.fetch("SELECT s::text FROM scores s UNION ALL SELECT o::text FROM outbox o")
     assert rows
     assert not any("s3cret" in row or b"s3cret".hex() in row for row in rows)
@@ -263,7 +263,7 @@ async def test_a_judge_that_is_required_and_missing_leaves_cases_unscored(house:
     assert await house.statuses(run) == [(0, "unscored"), (1, "passed")]
     assert await house.statuses(other) == [(0, "passed")]
     [told] = await house.told(run)
-    assert told.cases[0].score.error == "the workspace requires a judge and has none"
+    assert told.cases[0].scores[0].error == "the workspace requires a judge and has none"
 
 
 async def test_who_needs_no_judge_asks_for_none(house: House) -> None:

@@ -105,7 +105,7 @@ async def test_an_event_that_always_fails_becomes_errors(house: House) -> None:
     assert await house.tries() == [MAX_TRIES]
     await score_executed(parts, again([bad], MAX_TRIES + 2))
     [told] = await house.told(run)
-    assert [each.score.error for each in told.cases] == [GIVEN_UP, "timed out"]
+    assert [each.scores[0].error for each in told.cases] == [GIVEN_UP, "timed out"]
     assert (await house.stored(run), await house.tries()) == (["error", "error"], [])
 
 
@@ -137,7 +137,7 @@ async def test_an_event_that_kills_the_process_is_given_up_and_takes_no_other_wi
     assert ends == [DEATH] * (MAX_TRIES + 1) + [0]
     assert (await house.statuses(before), await house.statuses(after)) == ([(0, "passed")], [(0, "passed")])
     [told] = await house.told(deadly)
-    assert [each.score.error for each in told.cases] == [GIVEN_UP, "timed out"]
+    assert [each.scores[0].error for each in told.cases] == [GIVEN_UP, "timed out"]
     assert await house.tries() == []
 
 
