@@ -1,4 +1,4 @@
-"""A workspace, and who judges in it."""
+"""A workspace, who judges in it, and who plays the simulated user."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,3 +31,11 @@ class Judge:
     connection_id: UUID | None = None
     model: str | None = None
     required: bool = False
+
+
+@dataclass(frozen=True)
+class Simulator:
+    """Which connection plays the simulated user of conversations; None: scripts are read out. `model` overrides the connection's."""
+
+    connection_id: UUID | None = None
+    model: str | None = None

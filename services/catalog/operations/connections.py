@@ -9,7 +9,7 @@ from services.catalog.entities import faults
 from services.catalog.entities.connections import Connection, Sealed, Settings, secret_faults
 from services.catalog.operations.creation import Answer, Clock, Creation
 from services.catalog.secrets_box import KeyRing
-from services.catalog.store import connections as store
+from services.catalog.store import agents, connections as store, workspace_settings
 from shared.errors import InUse
 from shared.ids import new_id
 from shared.postgres import Connection as Sql, Database
@@ -54,6 +54,7 @@ class Connections:
                 raise InUse(f"the connection is used by {contexts} {'context' if contexts == 1 else 'contexts'}")
             if judges:
                 raise InUse("the connection is the workspace's judge")
+            await _refuse_other_uses(sql, workspace, connection_id)
             await store.delete(sql, workspace, connection_id)
 
     async def reseal(self) -> int:
@@ -70,3 +71,12 @@ class Connections:
 
     def _sealed(self, api_key: str | None, workspace: UUID, connection_id: UUID) -> Sealed | None:
         return self.keys.seal(api_key, workspace, connection_id) if api_key else None
+
+
+async def _refuse_other_uses(sql: Sql, workspace: UUID, connection_id: UUID) -> None:
+    versions = await agents.versions_on(sql, workspace, connection_id)
+    if versions:
+        raise InUse(f"the connection is used by {versions} {'assistant version' if versions == 1 else 'assistant versions'}")
+    is_default, simulates = await workspace_settings.uses(sql, workspace, connection_id)
+    if is_default or simulates:
+        raise InUse(f"the connection is the workspace's {'default' if is_default else 'simulated user'}")
