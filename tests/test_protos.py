@@ -71,6 +71,22 @@ GET /v1/evaluation/compare reporting.v1.ReportService/CompareRuns
 POST /v1/evaluation/runs runner.v1.RunService/StartRun
 POST /v1/evaluation/runs/{run_id}/cancel runner.v1.RunService/CancelRun
 DELETE /v1/evaluation/runs/{run_id} runner.v1.RunService/DeleteRun
+POST /simulate/agent-definitions/create catalog.v1.AgentDefinitionService/CreateAgentDefinition
+GET /simulate/agent-definitions catalog.v1.AgentDefinitionService/ListAgentDefinitions
+GET /simulate/agent-definitions/{agent_id} catalog.v1.AgentDefinitionService/GetAgentDefinition
+POST /simulate/agent-definitions/{agent_id}/versions/create catalog.v1.AgentDefinitionService/CreateAgentVersion
+GET /simulate/agent-definitions/{agent_id}/versions catalog.v1.AgentDefinitionService/ListAgentVersions
+POST /simulate/agent-definitions/{agent_id}/versions/{version_id}/activate catalog.v1.AgentDefinitionService/ActivateAgentVersion
+POST /simulate/scenarios/create catalog.v1.ScenarioService/CreateScenario
+GET /simulate/scenarios catalog.v1.ScenarioService/ListScenarios
+GET /simulate/scenarios/{scenario_id} catalog.v1.ScenarioService/GetScenario
+POST /simulate/run-tests/create catalog.v1.RunTestService/CreateRunTest
+GET /simulate/run-tests catalog.v1.RunTestService/ListRunTests
+GET /simulate/run-tests/{run_test_id} catalog.v1.RunTestService/GetRunTest
+GET /simulate/run-tests/get-id-by-name/{name} catalog.v1.RunTestService/GetRunTestIdByName
+PATCH /simulate/run-tests/{run_test_id} catalog.v1.RunTestService/UpdateRunTest
+POST /simulate/run-tests/{run_test_id}/eval-configs catalog.v1.RunTestService/CreateEvalConfigs
+DELETE /simulate/run-tests/{run_test_id} catalog.v1.RunTestService/DeleteRunTest
 """
 
 
