@@ -20,6 +20,8 @@ HERE = Path(__file__).parent
 LUA = ("json.lua", "url.lua", "gateway.lua")
 BODY_LIMIT = 10 * 1024 * 1024 + 65536
 """Bytes of a request's body: a 10 MB file and its multipart wrapping."""
+BULK_LIMIT = 16 * 1024 * 1024 + 65536
+"""The same where up to 10,000 cases go in or out at once."""
 READ_LIMIT = 32 * 1024 * 1024
 """Bytes that are read of a request's body, if only to refuse it."""
 REPLIES = (
@@ -27,7 +29,7 @@ REPLIES = (
     (403, 7, "upgrading the connection is not supported"),
     (404, 5, "there is no such path, or not with this method"),
     (408, 4, "the request took too long to arrive"),
-    (413, 3, "the body is larger than 10 MB"),
+    (413, 3, ""),
     (414, 3, ""),
     (429, 8, ""),
     (431, 3, "the headers are too large"),
@@ -75,14 +77,14 @@ class Settings:
     max_heap_bytes: int = 1 << 30
     """Envoy's heap; from 95 % of it requests are answered 503, so that it is never killed for memory."""
     timeout_seconds: int = 15
-    """Time that a call which answers with one message may take; an upload has four times as long."""
+    """Time that a call which answers with one message may take; an upload, bulk and a bare array have four times as long."""
 
 
 def render(settings: Settings) -> str:
     """Envoy's configuration as YAML. Raises ValueError if a public service has no backend."""
     descriptor = read_descriptor(settings.descriptor)
     services = public_services(descriptor)
-    limits = {"body_limit": BODY_LIMIT, "read_limit": READ_LIMIT}
+    limits = {"body_limit": BODY_LIMIT, "bulk_limit": BULK_LIMIT, "read_limit": READ_LIMIT}
     backends = _served(services, settings.backends)
     lua = _lua(limits) + shapes.tables(descriptor, services) + "".join((HERE / "lua" / name).read_text() for name in LUA)
     return _template().render(settings=settings, services=services, backends=backends, lua=lua, replies=REPLIES, **limits)

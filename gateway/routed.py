@@ -1,15 +1,18 @@
 """Which gRPC services the gateway serves, read from the descriptor set, so that no list is kept beside the protos."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 
+from assay.common.v1 import http_pb2 as options
+
 # assay.<service>.v1: internal packages (assay.<service>.internal.v1), grpc.health and reflection don't match.
 PUBLIC_PACKAGE = re.compile(r"assay\.(?P<backend>[a-z]+)\.v1")
+FILE = "google.api.HttpBody"
 # The only kind of path that lua/url.lua can match; the protos use no other.
 PLAIN_PATH = re.compile(r"(/[\w.-]+|/\{\w+\})+")
 
@@ -33,14 +36,25 @@ class Method:
     """As gRPC puts it into `:path`: /assay.runner.v1.RunService/StartRun."""
     request: str
     """Full name of the request message."""
+    answer: str
+    """Full name of the message that it answers with."""
     streams: bool
-    """Whether it answers with a stream (events, exports)."""
+    """Whether it answers with many of them: a bare array; or, as HttpBody, events or an export."""
+    uploads: bool
+    """Whether its body is a file."""
+    bulk: bool
+    """Whether it takes or answers up to 10,000 cases at once."""
     routes: tuple[Route, ...]
 
     @property
-    def uploads(self) -> bool:
-        """Whether its body is a file rather than a whole message of JSON."""
-        return any(route.body not in ("", "*") for route in self.routes)
+    def endless(self) -> bool:
+        """Whether nobody can say how long its answer takes."""
+        return self.streams and self.answer == FILE
+
+    @property
+    def slow(self) -> bool:
+        """Whether its body or its answer may be so large that it takes long."""
+        return self.uploads or self.bulk or self.streams
 
 
 @dataclass(frozen=True)
@@ -62,16 +76,30 @@ def read_descriptor(path: Path) -> descriptor_pb2.FileDescriptorSet:
 def public_services(descriptor: descriptor_pb2.FileDescriptorSet) -> list[Service]:
     """The public services of a descriptor set, by name. Raises ValueError if there is none."""
     files = [file for file in descriptor.file if PUBLIC_PACKAGE.fullmatch(file.package)]
-    services = [_service(file.package, service) for file in files for service in file.service]
+    uploads = {f".{file.package}.{message.name}" for file in files for message in file.message_type if _holds_a_file(message)}
+    services = [_service(file.package, service, uploads) for file in files for service in file.service]
     if not services:
         raise ValueError("the descriptor set holds no service of a package assay.<service>.v1")
     return sorted(services, key=lambda service: service.name)
 
 
-def _service(package: str, service: descriptor_pb2.ServiceDescriptorProto) -> Service:
+def _holds_a_file(message: descriptor_pb2.DescriptorProto) -> bool:
+    return any(field.type_name == f".{FILE}" for field in message.field)
+
+
+def _service(package: str, service: descriptor_pb2.ServiceDescriptorProto, uploads: Collection[str]) -> Service:
     name = f"{package}.{service.name}"
     methods = tuple(
-        Method(f"/{name}/{rpc.name}", rpc.input_type.lstrip("."), rpc.server_streaming, tuple(_routes(rpc))) for rpc in service.method
+        Method(
+            path=f"/{name}/{rpc.name}",
+            request=rpc.input_type.lstrip("."),
+            answer=rpc.output_type.lstrip("."),
+            streams=rpc.server_streaming,
+            uploads=rpc.input_type in uploads,
+            bulk=rpc.options.Extensions[options.bulk],
+            routes=tuple(_routes(rpc)),
+        )
+        for rpc in service.method
     )
     return Service(name, package.split(".")[1], methods)
 

@@ -36,6 +36,15 @@ WELL_KNOWN: Mapping[str, Field] = {
     "google.protobuf.ListValue": {"kind": "array"},
     "google.protobuf.Timestamp": {"kind": "string"},
     "google.protobuf.Duration": {"kind": "string"},
+    "google.protobuf.StringValue": {"kind": "string"},
+    "google.protobuf.BytesValue": {"kind": "string"},
+    "google.protobuf.BoolValue": {"kind": "boolean"},
+    "google.protobuf.DoubleValue": {"kind": "number"},
+    "google.protobuf.FloatValue": {"kind": "number"},
+    "google.protobuf.Int32Value": {"kind": "integer"},
+    "google.protobuf.UInt32Value": {"kind": "integer"},
+    "google.protobuf.Int64Value": {"kind": "long"},
+    "google.protobuf.UInt64Value": {"kind": "long"},
     "google.api.HttpBody": {"kind": "file"},
 }
 
@@ -96,7 +105,8 @@ def _routes(shapes: Shapes, services: Sequence[Service]) -> Iterator[Field]:
         whole = {"kind": "object", "shape": method.request}
         for route in method.routes:
             body = whole if route.body == "*" else fields.get(route.body)
-            yield {"verb": route.verb, "path": route.path, "shape": method.request, "fills": route.body, "body": body}
+            entry = {"verb": route.verb, "path": route.path, "shape": method.request, "fills": route.body, "body": body}
+            yield entry | {"bulk": method.bulk}
 
 
 def _lua(value: object) -> str:

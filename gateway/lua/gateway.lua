@@ -35,6 +35,14 @@ local function place(handle, headers)
   return route
 end
 
+local function limit_of(route)
+  return route and route.bulk and BULK_LIMIT or BODY_LIMIT
+end
+
+local function too_large(handle, route)
+  answer(handle, "413", "the body is larger than " .. math.floor(limit_of(route) / 1048576) .. " MB")
+end
+
 local function check_json(handle, body, route)
   local text = body:getBytes(0, body:length())
   local passed, fault = json.check(text, route.body, route.bound)
@@ -45,7 +53,7 @@ end
 local function check_body(handle, route)
   local body = handle:body()
   if not body or body:length() == 0 then return end
-  if body:length() > BODY_LIMIT then return answer(handle, "413", "") end
+  if body:length() > limit_of(route) then return too_large(handle, route) end
   if not route.body then return body:setBytes("") end  -- the transcoder would read fields out of it
   if route.body.kind ~= "file" then check_json(handle, body, route) end
 end
@@ -53,8 +61,8 @@ end
 local function admit(handle, headers)
   -- A body that is only a little too large is read to its end: most clients read no answer before they have sent everything.
   local length = tonumber(headers:get("content-length") or "0") or 0
-  if length > READ_LIMIT then return answer(handle, "413", "") end
   local route = place(handle, headers)
+  if length > READ_LIMIT then return too_large(handle, route) end
   if route then check_body(handle, route) end
 end
 
@@ -78,6 +86,7 @@ local function tidy(handle)
   local before, message, after = text:match('^(.*"message":")(.*)("%s*}%s*)$')
   if not message then return end
   message = message:gsub("\\n.*", ""):gsub("\\u000a.*", ""):gsub(" for type [%w_./]+$", ""):gsub("^: ", "")
+  message = message:gsub("^Payload Too Large$", "the body is too large")
   if message == "" then message = "the request is malformed" end
   body:setBytes(before .. message .. after)
   handle:headers():replace("content-length", tostring(#before + #message + #after))
