@@ -5,6 +5,8 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import NULL_VALUE, Struct, Value
 
+EXACT = 2**53
+
 
 def value(plain_value: Any) -> Value:
     """Any JSON value as a message; None is null."""
@@ -36,4 +38,5 @@ def _whole(found: Any) -> Any:
         return {key: _whole(item) for key, item in found.items()}
     if isinstance(found, list):
         return [_whole(item) for item in found]
-    return int(found) if isinstance(found, float) and found.is_integer() else found
+    # Past 2^53 a double names no one integer, and an integer of hundreds of digits fits nowhere.
+    return int(found) if isinstance(found, float) and found.is_integer() and abs(found) <= EXACT else found
