@@ -82,6 +82,13 @@ class InUse(DomainError):
     reason = ErrorReason.ERROR_REASON_IN_USE
 
 
+class NameTaken(DomainError):
+    """Another one bears this name already, where names are unique."""
+
+    code = grpc.StatusCode.ALREADY_EXISTS
+    reason = ErrorReason.ERROR_REASON_NAME_TAKEN
+
+
 class WrongState(DomainError):
     """The resource is past the state in which this can be done."""
 

@@ -21,11 +21,12 @@ def faults(message: Message, path: str = "", depth: int = 0) -> Iterator[tuple[s
         where = _path(path, field)
         if field.type == FieldDescriptor.TYPE_BYTES:
             continue
-        # UPB map fields iterate over keys; every map of ours (Struct.fields) has string keys and message values.
+        # UPB map fields iterate over keys; every map of ours has string keys.
         if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            held = field.message_type.fields_by_name["value"]
             for key in value:
                 yield from _text_faults(key, where)
-                yield from faults(value[key], f"{path}.{key}" if path else key, depth + 1)
+                yield from _value_faults(held, value[key], f"{path}.{key}" if path else key, depth)
         elif field.is_repeated:
             for index, item in enumerate(value):
                 yield from _value_faults(field, item, f"{where}[{index}]", depth)

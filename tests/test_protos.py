@@ -29,6 +29,11 @@ GET /v1/contexts catalog.v1.ContextService/ListContexts
 GET /v1/contexts/{context_id} catalog.v1.ContextService/GetContext
 PUT /v1/contexts/{context_id} catalog.v1.ContextService/UpdateContext
 DELETE /v1/contexts/{context_id} catalog.v1.ContextService/DeleteContext
+POST /api/v2/projects/{project_id}/evaluation-criteria catalog.v1.EvaluationCriterionService/CreateEvaluationCriterion
+GET /api/v2/projects/{project_id}/evaluation-criteria catalog.v1.EvaluationCriterionService/ListEvaluationCriteria
+GET /api/v2/projects/{project_id}/evaluation-criteria/id/{criterion_id} catalog.v1.EvaluationCriterionService/GetEvaluationCriterion
+PATCH /api/v2/projects/{project_id}/evaluation-criteria/id/{criterion_id} catalog.v1.EvaluationCriterionService/UpdateEvaluationCriterion
+DELETE /api/v2/projects/{project_id}/evaluation-criteria/id/{criterion_id} catalog.v1.EvaluationCriterionService/DeleteEvaluationCriterion
 POST /v1/evaluation/files catalog.v1.FileService/UploadFile
 GET /v1/evaluation/files/{file_id} catalog.v1.FileService/GetFile
 GET /v1/evaluation/test-sets/{test_set_id}/cases catalog.v1.TestCaseService/ListTestCases

@@ -9,7 +9,14 @@ from urllib.parse import urlsplit
 import grpc
 
 from assay.catalog.internal.v1 import catalog_pb2_grpc
-from assay.catalog.v1 import connections_pb2_grpc, contexts_pb2_grpc, files_pb2_grpc, test_cases_pb2_grpc, test_sets_pb2_grpc
+from assay.catalog.v1 import (
+    connections_pb2_grpc,
+    contexts_pb2_grpc,
+    evaluation_criteria_pb2_grpc,
+    files_pb2_grpc,
+    test_cases_pb2_grpc,
+    test_sets_pb2_grpc,
+)
 from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
@@ -19,6 +26,7 @@ from services.catalog.consumer import hearing
 from services.catalog.operations.connections import Connections
 from services.catalog.operations.contexts import Contexts
 from services.catalog.operations.credentials import Credentials
+from services.catalog.operations.evaluators import Evaluators
 from services.catalog.operations.files import Files
 from services.catalog.operations.retention import Retention
 from services.catalog.operations.targets import Targets
@@ -28,6 +36,7 @@ from services.catalog.pruning import prune_for_ever
 from services.catalog.secrets_box import KeyRing, read_keys
 from services.catalog.servicers.connections import ConnectionServicer
 from services.catalog.servicers.contexts import ContextServicer
+from services.catalog.servicers.evaluation_criteria import EvaluationCriterionServicer
 from services.catalog.servicers.files import FileServicer
 from services.catalog.servicers.internal import CatalogInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
@@ -99,6 +108,11 @@ class Rooms:
         internal = CatalogInternalServicer(self.credentials, Targets(self.database, self.keys))
         catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(internal, grpc_server)
         outbox_pb2_grpc.add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, self.database), grpc_server)
+        self._register_projects(grpc_server)
+
+    def _register_projects(self, grpc_server: grpc.aio.Server) -> None:
+        criteria = EvaluationCriterionServicer(Evaluators(self.database, self.peers, now))
+        evaluation_criteria_pb2_grpc.add_EvaluationCriterionServiceServicer_to_server(criteria, grpc_server)
 
 
 def now() -> datetime:

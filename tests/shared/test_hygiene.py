@@ -8,6 +8,7 @@ import pytest
 from google.protobuf import struct_pb2
 from hypothesis import given, strategies as st
 
+from assay.catalog.internal.v1 import parts_pb2
 from assay.catalog.v1 import contexts_pb2
 from assay.common.internal.v1 import outbox_pb2
 from shared import hygiene
@@ -65,6 +66,11 @@ def test_json_may_be_nested_32_deep(levels: int, ok: bool) -> None:  # noqa: FBT
 
 def test_bytes_are_no_text() -> None:
     assert not list(hygiene.faults(outbox_pb2.OutboxEvent(seq=1, payload=b"\0")))
+
+
+def test_maps_of_texts_are_looked_into() -> None:
+    evaluator = parts_pb2.Evaluator(mapping={"output": "a\0", "input": "b"})
+    assert list(hygiene.faults(evaluator)) == [("output", "must not contain U+0000")]
 
 
 def test_a_plain_struct_has_no_faults() -> None:

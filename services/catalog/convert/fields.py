@@ -14,6 +14,7 @@ from shared.ids import canonical_id
 from shared.pages import Page, PageRequest, page_request
 
 NONE: Faults = {}
+PROJECT_PAGE_SIZE = 30
 
 
 class NamedValues(Protocol):
@@ -55,10 +56,10 @@ def cleared(changes: Mapping[str, Any], fields: Collection[str]) -> dict[str, An
     return {field: None if value == "" and field in fields else value for field, value in changes.items()}
 
 
-def wanted_page(request: Message) -> PageRequest:
-    """Which page a list request asks for. Raises Invalid naming each wrong parameter."""
+def wanted_page(request: Message, size: int | None = None) -> PageRequest:
+    """Which page a list request asks for; `size` if it doesn't say. Raises Invalid naming each wrong parameter."""
     sent = given(request, ("page", "page_size"))
-    return page_request(sent.get("page"), sent.get("page_size"))
+    return page_request(sent.get("page"), sent.get("page_size", size))
 
 
 def page_numbers(found: Page[Any]) -> dict[str, int]:

@@ -6,6 +6,8 @@ from services.catalog.entities.workspaces import Judge, Project, Workspace
 from shared.errors import NotFound
 from shared.postgres import Connection as Sql
 
+PROJECT = "project"
+
 
 async def insert(sql: Sql, workspace: Workspace) -> None:
     """Adds a workspace."""
@@ -29,6 +31,12 @@ async def insert_project(sql: Sql, project: Project) -> None:
         project.name,
         project.created_at,
     )
+
+
+async def require_project(sql: Sql, workspace: UUID, project: UUID) -> None:
+    """Raises NotFound if the workspace has no such project."""
+    if not await sql.fetchval("SELECT true FROM projects WHERE workspace_id = $1 AND id = $2", workspace, project):
+        raise NotFound(PROJECT)
 
 
 async def set_judge(sql: Sql, workspace: UUID, judge: Judge) -> None:

@@ -18,6 +18,7 @@ from assay.catalog.v1 import (
     connections_pb2_grpc,
     contexts_pb2 as contexts_pb,
     contexts_pb2_grpc,
+    evaluation_criteria_pb2_grpc,
     files_pb2_grpc,
     test_cases_pb2 as cases_pb,
     test_cases_pb2_grpc,
@@ -104,12 +105,16 @@ class House:
         self.sets: Any = test_sets_pb2_grpc.TestSetServiceStub(self.channel)
         self.cases: Any = test_cases_pb2_grpc.TestCaseServiceStub(self.channel)
         self.files: Any = files_pb2_grpc.FileServiceStub(self.channel)
+        self.criteria: Any = evaluation_criteria_pb2_grpc.EvaluationCriterionServiceStub(self.channel)
         self.internal: Any = catalog_pb2_grpc.CatalogInternalServiceStub(self.channel)
         self.outbox: Any = outbox_pb2_grpc.OutboxServiceStub(self.channel)
 
     def as_service(self, caller: Caller | None = None) -> Metadata:
         """What a service sends that acts for a caller's workspace, ours by default."""
         return self.identity.metadata((caller or self.us).workspace)
+
+    async def a_project(self, caller: Caller | None = None) -> str:
+        return str((await self.rooms.credentials.new_project((caller or self.us).workspace, "project")).id)
 
     async def a_connection(self, caller: Caller | None = None, **said: Any) -> connections_pb.Connection:
         said = {"name": "echo", "kind": "builtin", "model": "echo", **said}
