@@ -7,6 +7,7 @@ from functools import partial
 import grpc
 
 from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStub
+from assay.catalog.internal.v1.subjects_pb2_grpc import SubjectInternalServiceStub
 from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub
 from assay.reporting.internal.v1 import reporting_pb2_grpc
 from assay.reporting.v1 import reports_pb2_grpc
@@ -16,6 +17,7 @@ from services.reporting.consumer import hearings
 from services.reporting.feed import Feed
 from services.reporting.operations.following import Following
 from services.reporting.operations.forgetting import Forgetting
+from services.reporting.operations.learning import Learning
 from services.reporting.operations.projection import Projection
 from services.reporting.operations.reading import Reading
 from services.reporting.reconciler import Reconciler
@@ -83,7 +85,9 @@ def build(settings: Config, database: Database) -> server.App:
     broker = Broker(settings.nats_url, settings.instance)
     feed = Feed(database, broker)
     projection, forgetting = Projection(database, runner, feed.tell), Forgetting(database, feed.tell)
-    reports = ReportServicer(database, Reading(database, runner, Catalog(catalog_stub, identity)), Following(database, feed))
+    catalog = Catalog(catalog_stub, SubjectInternalServiceStub(peers.catalog), identity)
+    learning = Learning(database, runner)
+    reports = ReportServicer(database, Reading(learning, catalog), Following(database, feed))
     ear = Ear(SERVICE, broker, settings.lease_seconds)
     heard = hearings(projection, forgetting)
     watch = GapWatch(ear, database, peers.outboxes(identity))

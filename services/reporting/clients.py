@@ -1,4 +1,4 @@
-"""Whom reporting asks: the runner about runs, the catalog about test sets."""
+"""Whom reporting asks: the runner about runs, the catalog about what runs are of."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,15 +7,17 @@ from uuid import UUID
 
 import grpc
 
-from assay.catalog.internal.v1 import catalog_pb2
+from assay.catalog.internal.v1 import catalog_pb2, subjects_pb2
 from assay.runner.internal.v1 import runner_pb2
 from services.reporting.convert import events
-from services.reporting.entities import News, Texts
+from services.reporting.entities.results import Texts
+from services.reporting.entities.runs import News
 from shared.channels import ServiceIdentity
 from shared.errors import Unavailable
 
 if TYPE_CHECKING:  # these exist in the stubs' types alone
     from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceAsyncStub
+    from assay.catalog.internal.v1.subjects_pb2_grpc import SubjectInternalServiceAsyncStub
     from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceAsyncStub
 
 READ_SECONDS = 2.0
@@ -43,8 +45,14 @@ class Runner:
         return events.news(state)
 
     async def open_runs(self, workspace: UUID, subject_id: UUID) -> list[News]:
-        """A test set's runs that aren't final. Raises Unavailable."""
-        request = runner_pb2.ListOpenRunsRequest(subject_id=str(subject_id))
+        """A subject's runs that aren't final. Raises Unavailable."""
+        return await self._open_runs(workspace, runner_pb2.ListOpenRunsRequest(subject_id=str(subject_id)))
+
+    async def open_runs_of_group(self, workspace: UUID, family: str, group_key: str) -> list[News]:
+        """A group's runs that aren't final. Raises Unavailable."""
+        return await self._open_runs(workspace, runner_pb2.ListOpenRunsRequest(family=family, group_key=group_key))
+
+    async def _open_runs(self, workspace: UUID, request: runner_pb2.ListOpenRunsRequest) -> list[News]:
         try:
             answer = await self._stub.ListOpenRuns(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
         except grpc.aio.AioRpcError as fault:
@@ -70,14 +78,27 @@ class Runner:
 class Catalog:
     """The catalog, asked with the workspace's service JWT."""
 
-    def __init__(self, stub: "CatalogInternalServiceAsyncStub", identity: ServiceIdentity) -> None:
-        self._stub, self._identity = stub, identity
+    def __init__(
+        self, stub: "CatalogInternalServiceAsyncStub", subjects: "SubjectInternalServiceAsyncStub", identity: ServiceIdentity
+    ) -> None:
+        self._stub, self._subjects, self._identity = stub, subjects, identity
 
     async def has_test_set(self, workspace: UUID, test_set_id: UUID) -> bool:
         """Whether the workspace has this test set. Raises Unavailable."""
         request = catalog_pb2.CheckTestSetRequest(test_set_id=str(test_set_id))
         try:
             await self._stub.CheckTestSet(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
+        except grpc.aio.AioRpcError as fault:
+            if fault.code() == grpc.StatusCode.NOT_FOUND:
+                return False
+            raise _away("catalog", fault) from fault
+        return True
+
+    async def has_subject(self, workspace: UUID, family: str, subject_id: str) -> bool:
+        """Whether the workspace has this subject, or what its runs are grouped by. Raises Unavailable."""
+        request = subjects_pb2.CheckSubjectRequest(family=family, subject_id=subject_id)
+        try:
+            await self._subjects.CheckSubject(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
         except grpc.aio.AioRpcError as fault:
             if fault.code() == grpc.StatusCode.NOT_FOUND:
                 return False

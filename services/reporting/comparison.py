@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from services.reporting.entities import COMPLETED, ERROR, FAILED, PASSED, Run
+from services.reporting.entities.runs import COMPLETED, ERROR, FAILED, PASSED, Run
 from services.reporting.statistics import Pair, Paired, compare
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 
 from services.reporting.convert import messages
-from services.reporting.entities import STARTED, Run, RunEvent
+from services.reporting.entities.results import RunEvent
+from services.reporting.entities.runs import STARTED, Run
 from shared.errors import Invalid
 
 CONTENT_TYPE = "text/event-stream"

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
-from google.protobuf.struct_pb2 import Struct
+from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from assay.runner.internal.v1 import events_pb2 as runner_events, runner_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.reporting.entities import ERROR, FAILED, PASSED, Ending, NewResult, News, Texts
+from services.reporting.entities.results import NO_RECORD, CaseRecord, NewResult, Texts
+from services.reporting.entities.runs import ERROR, FAILED, PASSED, TEST_SET, Ending, News, Subject
 from shared.ids import new_id
 
 NO_WARNINGS = "[]"
@@ -23,8 +25,7 @@ def news(state: runner_pb2.RunState) -> News:
     return News(
         id=UUID(state.id),
         workspace_id=UUID(state.workspace_id),
-        subject_id=UUID(state.subject_id),
-        target_id=UUID(state.target_id) if state.target_id else None,
+        subject=_subject(state),
         state=state.state,
         triggered_by=state.triggered_by,
         total_cases=state.total_cases,
@@ -33,6 +34,19 @@ def news(state: runner_pb2.RunState) -> News:
         started_at=_time(state.started_at) if state.HasField("started_at") else None,
         ended_at=_time(state.completed_at) if state.HasField("completed_at") else None,
         reason=_stored(state.reason),
+        executed_cases=state.executed_cases,
+    )
+
+
+def _subject(state: runner_pb2.RunState) -> Subject:
+    return Subject(
+        id=UUID(state.subject_id),
+        target_id=UUID(state.target_id) if state.target_id else None,
+        family=state.family or TEST_SET,
+        group_key=state.group_key,
+        evaluators=tuple(state.evaluators),
+        details=_object(state.details),
+        client_driven=state.client_driven,
     )
 
 
@@ -44,7 +58,7 @@ def ending(finished: runner_events.RunFinished) -> Ending:
 
 def texts(told: runner_pb2.CaseTexts) -> Texts:
     """Texts that were too long for an event."""
-    return Texts(told.question, told.expected, told.output if told.HasField("output") else None)
+    return Texts(told.question, told.expected, told.output if told.HasField("output") else None, _json(told.record))
 
 
 def long_ords(event: scoring_events.CasesScored) -> list[int]:
@@ -56,11 +70,22 @@ def results(event: scoring_events.CasesScored, long_texts: Mapping[int, Texts]) 
     """The result rows of an event; `long_texts` by ord."""
     workspace, run_id = UUID(event.workspace_id), UUID(event.run_id)
     for case in event.cases:
-        yield _result(workspace, run_id, case, long_texts.get(case.executed.ord))
+        for score in case.scores:
+            yield _result(workspace, run_id, case.executed, score, long_texts.get(case.executed.ord))
 
 
-def _result(workspace: UUID, run_id: UUID, case: scoring_events.ScoredCase, long_texts: Texts | None) -> NewResult:
-    executed, score = case.executed, case.score
+def records(event: scoring_events.CasesScored, long_texts: Mapping[int, Texts]) -> Iterator[CaseRecord]:
+    """What an event tells of how its cases were executed; nothing of those of a test set, which name their own method."""
+    workspace, run_id = UUID(event.workspace_id), UUID(event.run_id)
+    for executed in (case.executed for case in event.cases if not case.executed.test_method):
+        long = long_texts.get(executed.ord)
+        answered = executed.HasField("output") if long is None else long.output is not None
+        yield CaseRecord(run_id, executed.ord, workspace, answered, _json(executed.record) if long is None else long.record)
+
+
+def _result(
+    workspace: UUID, run_id: UUID, executed: runner_events.ExecutedCase, score: scoring_events.Score, long_texts: Texts | None
+) -> NewResult:
     texts = long_texts or Texts(executed.question, executed.expected, executed.output if executed.HasField("output") else None)
     status = score.status if score.status in (PASSED, FAILED) else ERROR
     return NewResult(
@@ -81,12 +106,13 @@ def _result(workspace: UUID, run_id: UUID, case: scoring_events.ScoredCase, long
         score.threshold,
         _reasoning(score),
         executed.execution_time_ms if executed.HasField("execution_time_ms") else None,
-        _why(case) if status == ERROR else None,
+        _why(executed, score) if status == ERROR else None,
         score.scored_by,
         _judge(score.details) if score.HasField("details") else None,
-        _warnings(case),
+        _warnings(executed, score),
         executed.attempts,
         _time(score.scored_at),
+        _json(score.details) if score.HasField("details") else None,
     )
 
 
@@ -98,15 +124,15 @@ def _reasoning(score: scoring_events.Score) -> str | None:
     return _stored(score.reason) + held_against
 
 
-def _why(case: scoring_events.ScoredCase) -> str:
+def _why(executed: runner_events.ExecutedCase, score: scoring_events.Score) -> str:
     # not_applicable and unscored read as errors too; what they say stands in `reason`.
-    return _stored(case.score.error or case.executed.error or case.score.reason or UNEXPLAINED)
+    return _stored(score.error or executed.error or score.reason or UNEXPLAINED)
 
 
-def _warnings(case: scoring_events.ScoredCase) -> str:
-    if not case.executed.warnings and not case.score.warnings:
+def _warnings(executed: runner_events.ExecutedCase, score: scoring_events.Score) -> str:
+    if not executed.warnings and not score.warnings:
         return NO_WARNINGS
-    return orjson.dumps([_stored(text) for text in (*case.executed.warnings, *case.score.warnings)]).decode()
+    return orjson.dumps([_stored(text) for text in (*executed.warnings, *score.warnings)]).decode()
 
 
 def _judge(details: Struct) -> str | None:
@@ -116,6 +142,28 @@ def _judge(details: Struct) -> str | None:
     provenance = details.fields["provenance"].struct_value.fields
     named = [provenance[key].string_value for key in ("model", "endpoint") if key in provenance]
     return _stored(" at ".join(name for name in named if name)) or None
+
+
+def _json(told: Struct) -> str:
+    return orjson.dumps(_object(told)).decode() if told.fields else NO_RECORD
+
+
+def _object(told: Struct) -> dict[str, Any]:
+    return {_stored(name): _plain(value) for name, value in told.fields.items()}
+
+
+def _plain(value: Value) -> Any:
+    # By hand: json_format refuses NaN and infinities, which would make the event undeliverable; orjson makes them null.
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _object(value.struct_value)
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    if kind == "string_value":
+        return _stored(value.string_value)
+    if kind == "number_value":
+        return int(value.number_value) if value.number_value.is_integer() else value.number_value
+    return value.bool_value if kind == "bool_value" else None
 
 
 def _stored(text: str) -> str:

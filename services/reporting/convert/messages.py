@@ -12,7 +12,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from assay.reporting.v1 import reports_pb2 as pb
 from assay.runner.v1 import runs_pb2
 from services.reporting.comparison import Change, Comparison
-from services.reporting.entities import Result, Run
+from services.reporting.entities.results import Result
+from services.reporting.entities.runs import Run
 from shared.errors import Invalid
 from shared.ids import canonical_id
 from shared.pages import Page
@@ -37,8 +38,8 @@ def run(found: Run) -> runs_pb2.Run:
     tally = found.tally
     return runs_pb2.Run(
         id=str(found.id),
-        test_set_id=str(found.subject_id),
-        context_id=str(found.target_id),
+        test_set_id=str(found.subject.id),
+        context_id=str(found.subject.target_id),
         status=runs_pb2.Run.Status.Value(found.status),
         triggered_by=found.triggered_by,
         total_cases=found.total_cases,

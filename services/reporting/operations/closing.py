@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from services.reporting.store import events, runs
 from shared.postgres import Connection, Database
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from services.reporting.comparison import Comparison, compared
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from services.reporting.store import comparisons
 from shared.postgres import Database
 

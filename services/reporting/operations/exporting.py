@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from services.reporting import export
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from services.reporting.store import exports
 from shared.postgres import Database
 

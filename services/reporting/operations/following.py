@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.reporting import sse
-from services.reporting.entities import Run, Tally
+from services.reporting.entities.runs import Run, Tally
 from services.reporting.feed import Feed
 from services.reporting.store import events, runs
 from shared.postgres import Database

@@ -1,20 +1,30 @@
 """Projecting what is heard into rows. Every handler may be given any event twice, and in any order."""
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from services.reporting.clients import Runner
 from services.reporting.convert import events as convert
-from services.reporting.entities import NewResult, Run, Tally, accepted
+from services.reporting.entities.results import Added, CaseRecord, NewResult
+from services.reporting.entities.runs import TEST_SET, Cases, Run, Tally, accepted
 from services.reporting.operations.closing import close_where_due
-from services.reporting.store import results, runs
+from services.reporting.store import executions, results, runs
 from shared import inbox
 from shared.consumer import Received
 from shared.postgres import Connection, Database, retrying
 from shared.topics import CASES_SCORED, RUN_FINISHED, RUN_STARTED
 
 Tell = Callable[[Collection[UUID]], Awaitable[None]]
-Arrived = tuple[int, list[NewResult]]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """What an event tells, by its number."""
+
+    seq: int
+    results: Sequence[NewResult] = ()
+    records: Sequence[CaseRecord] = ()
 
 
 class Projection:
@@ -54,7 +64,7 @@ class Projection:
         """Results came. Raises Unavailable, so that they are delivered again, while the runner can't be asked what must be."""
         for batch in _batches(heard):
             accepted_runs = await self._unknown_runs(batch)
-            arrived = [(event.seq, await self._rows(event.message)) for event in batch]
+            arrived = [await self._read(event) for event in batch]
             run_ids = {UUID(event.message.run_id) for event in batch}
 
             async def project(arrived: list[Arrived] = arrived, new: list[Run] = accepted_runs, ids: set[UUID] = run_ids) -> None:
@@ -72,11 +82,14 @@ class Projection:
         asked = [await self._runner.read_run(workspaces[run_id], run_id) for run_id in sorted(unknown)]
         return [accepted(news) for news in asked if news is not None]
 
-    async def _rows(self, event: convert.CasesScored) -> list[NewResult]:
+    async def _read(self, heard: Received) -> Arrived:
         """The rows of an event, none if its run was deleted meanwhile."""
+        event: convert.CasesScored = heard.message
         ords = convert.long_ords(event)
         texts = await self._runner.texts(UUID(event.workspace_id), UUID(event.run_id), ords) if ords else {}
-        return [] if texts is None else list(convert.results(event, texts))
+        if texts is None:
+            return Arrived(heard.seq)
+        return Arrived(heard.seq, list(convert.results(event, texts)), list(convert.records(event, texts)))
 
 
 def _batches(heard: Sequence[Received]) -> Iterator[Sequence[Received]]:
@@ -96,16 +109,27 @@ async def _insert(connection: Connection, new: Iterable[Run]) -> None:
 
 
 async def _project(connection: Connection, arrived: Sequence[Arrived], new: Sequence[Run], run_ids: Collection[UUID]) -> None:
-    taken = await inbox.take(connection, CASES_SCORED, [seq for seq, _ in arrived])
+    taken = await inbox.take(connection, CASES_SCORED, [event.seq for event in arrived])
     if not taken:
         return
     await _insert(connection, new)
     locked = {run.id: run for run in (await runs.lock(connection, list(run_ids))).values() if not run.closed}
     # One row per key: an event may tell of a case that another told of already.
-    rows = {row.key: row for seq, event_rows in arrived if seq in taken for row in event_rows if row.run_id in locked}
+    rows = {row.key: row for event in arrived if event.seq in taken for row in event.results if row.run_id in locked}
     if not rows:
         return
-    blocks = await results.insert(connection, list(rows.values()), list(locked.values()))
-    await results.count(connection, blocks)
-    added = {run_id: sum((block.tally for block in blocks if block.run_id == run_id), Tally()) for run_id in locked}
-    await close_where_due(connection, [run.with_results(added[run_id]) for run_id, run in locked.items()])
+    added = await results.insert(connection, list(rows.values()), list(locked.values()))
+    await results.count(connection, added)
+    others = {run_id for run_id, run in locked.items() if run.subject.family != TEST_SET}
+    cases = await _record(connection, [event for event in arrived if event.seq in taken], added, others) if others else {}
+    tallies = {run_id: sum((part.tally for part in added if part.run_id == run_id), Tally()) for run_id in locked}
+    await close_where_due(connection, [run.with_results(tallies[run_id], cases.get(run_id)) for run_id, run in locked.items()])
+
+
+async def _record(
+    connection: Connection, arrived: Sequence[Arrived], added: Sequence[Added], run_ids: Collection[UUID]
+) -> Mapping[UUID, Cases]:
+    """Writes what runs of other families than that of test sets have beside results; tells how many cases were new."""
+    await executions.count(connection, [part for part in added if part.run_id in run_ids])
+    records = [record for event in arrived for record in event.records if record.run_id in run_ids]
+    return await executions.record(connection, records) if records else {}

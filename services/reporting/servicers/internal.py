@@ -2,7 +2,7 @@
 
 from assay.reporting.internal.v1 import reporting_pb2 as pb, reporting_pb2_grpc
 from services.reporting.operations.forgetting import Forgetting
-from services.reporting.operations.reading import RUN, TEST_SET
+from services.reporting.operations.learning import RUN
 from shared.identity import workspace
 from shared.ids import parse_id
 from shared.interceptors import Context

@@ -9,11 +9,12 @@ from assay.reporting.v1 import reports_pb2 as pb, reports_pb2_grpc
 from assay.runner.v1 import runs_pb2
 from services.reporting import export, sse
 from services.reporting.convert import messages
-from services.reporting.entities import status_filter
+from services.reporting.entities.results import status_filter
 from services.reporting.operations.comparing import compare_runs
 from services.reporting.operations.exporting import export_results
 from services.reporting.operations.following import Following
-from services.reporting.operations.reading import RUN, TEST_SET, Reading
+from services.reporting.operations.learning import RUN
+from services.reporting.operations.reading import TEST_SET_KIND, Reading
 from shared.identity import workspace
 from shared.ids import parse_id
 from shared.interceptors import Context
@@ -56,7 +57,7 @@ class ReportServicer(reports_pb2_grpc.ReportServiceServicer):
 
     async def ListRunHistory(self, request: pb.ListRunHistoryRequest, context: Context) -> pb.ListRunHistoryResponse:  # noqa: ARG002 the same
         wanted = _page_request(request)
-        return messages.history(await self._reading.history(workspace(), parse_id(request.test_set_id, TEST_SET), wanted))
+        return messages.history(await self._reading.history(workspace(), parse_id(request.test_set_id, TEST_SET_KIND), wanted))
 
     async def CompareRuns(self, request: pb.CompareRunsRequest, context: Context) -> pb.Comparison:  # noqa: ARG002 the same
         id_a, id_b = messages.runs_to_compare(request)

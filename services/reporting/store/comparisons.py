@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.reporting.comparison import CaseSummary
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from shared.postgres import Connection
 
 
 async def cases(connection: Connection, run: Run) -> dict[UUID, CaseSummary]:
-    """A run's cases over their repeats, in order of their first."""
+    """A run's cases over their repeats, in order of their first. A repeat passed if every evaluator of it did."""
     rows = await connection.fetch(
         """
-        SELECT test_case_id, count(*) AS results, count(*) FILTER (WHERE status = 'passed') AS passed,
-               count(*) FILTER (WHERE status = 'error') AS errors, avg(score) AS score,
+        SELECT test_case_id, count(DISTINCT repeat) AS results,
+               count(DISTINCT repeat) - count(DISTINCT repeat) FILTER (WHERE status <> 'passed') AS passed,
+               count(DISTINCT repeat) FILTER (WHERE status = 'error') AS errors, avg(score) AS score,
                min(hashtextextended(expected_response, hashtextextended(question, 0))) AS content,
                coalesce(string_agg(DISTINCT concat_ws(' ', method, scored_by, judge), ', ') FILTER (WHERE status <> 'error'), '') AS judged_by
         FROM results WHERE workspace_id = $1 AND run_id = $2

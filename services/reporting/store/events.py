@@ -1,6 +1,7 @@
 """A run's events: its results and the rows of `run_events`, in one dense sequence."""
 
-from services.reporting.entities import Run, RunEvent
+from services.reporting.entities.results import RunEvent
+from services.reporting.entities.runs import Run
 from shared.postgres import Connection
 
 

@@ -1,6 +1,6 @@
 """Results as they are exported: by keyset, a bounded number of bytes at a time."""
 
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from services.reporting.export import Exported
 from services.reporting.store.results import BLOCK_ORDS
 from shared.postgres import Connection

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from services.reporting.entities import ERROR, FAILED, PASSED, Block, NewResult, Result, Run, Tally
+from services.reporting.entities.results import Added, NewResult, Result
+from services.reporting.entities.runs import ERROR, FAILED, PASSED, Run, Tally
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection
 
@@ -16,7 +17,7 @@ COLUMNS = """
 """
 
 
-async def insert(connection: Connection, rows: Sequence[NewResult], numbered: Sequence[Run]) -> list[Block]:
+async def insert(connection: Connection, rows: Sequence[NewResult], numbered: Sequence[Run]) -> list[Added]:
     """Writes those rows that are new, numbered after their run's newest event, and tells what they added.
 
     The caller holds the locks of the runs and gives each (run, ord, evaluator) once; so the numbers are dense.
@@ -28,10 +29,10 @@ async def insert(connection: Connection, rows: Sequence[NewResult], numbered: Se
           SELECT * FROM unnest(
             $1::uuid[], $2::integer[], $3::text[], $4::uuid[], $5::uuid[], $6::uuid[], $7::integer[], $8::text[], $9::text[],
             $10::text[], $11::text[], $12::text[], $13::text[], $14::float8[], $15::float8[], $16::text[], $17::integer[],
-            $18::text[], $19::text[], $20::text[], $21::text[], $22::integer[], $23::timestamptz[])
+            $18::text[], $19::text[], $20::text[], $21::text[], $22::integer[], $23::timestamptz[], $24::text[])
           AS t (run_id, ord, evaluator, workspace_id, id, test_case_id, repeat, question, expected_response, actual_response,
                 test_method, method, status, score, threshold, reasoning, execution_time_ms, error, scored_by, judge, warnings,
-                attempts, created_at)
+                attempts, created_at, details)
         ), fresh AS (
           SELECT heard.*, row_number() OVER (PARTITION BY run_id ORDER BY ord, evaluator) AS place
           FROM heard
@@ -40,41 +41,44 @@ async def insert(connection: Connection, rows: Sequence[NewResult], numbered: Se
         ), written AS (
           INSERT INTO results (seq, run_id, ord, evaluator, workspace_id, id, test_case_id, repeat, question, expected_response,
                                actual_response, test_method, method, status, score, threshold, reasoning, execution_time_ms,
-                               error, scored_by, judge, warnings, attempts, created_at)
+                               error, scored_by, judge, warnings, attempts, created_at, details)
           SELECT base.last_seq + place, run_id, ord, evaluator, workspace_id, id, test_case_id, repeat, question,
                  expected_response, actual_response, test_method, method, status, score, threshold, reasoning,
-                 execution_time_ms, error, scored_by, judge, warnings::jsonb, attempts, created_at
-          FROM fresh JOIN unnest($24::uuid[], $25::bigint[]) AS base (id_of_run, last_seq) ON id_of_run = run_id
+                 execution_time_ms, error, scored_by, judge, warnings::jsonb, attempts, created_at, details::jsonb
+          FROM fresh JOIN unnest($25::uuid[], $26::bigint[]) AS base (id_of_run, last_seq) ON id_of_run = run_id
           ORDER BY run_id, place
-          RETURNING workspace_id, run_id, ord, status, score
+          RETURNING workspace_id, run_id, ord, evaluator, status, score
         )
-        SELECT workspace_id, run_id, ord / {BLOCK_ORDS} AS block, count(*) FILTER (WHERE status = 'passed') AS passed,
+        SELECT workspace_id, run_id, ord / {BLOCK_ORDS} AS block, evaluator, count(*) FILTER (WHERE status = 'passed') AS passed,
                count(*) FILTER (WHERE status = 'failed') AS failed, count(*) FILTER (WHERE status = 'error') AS errors,
                coalesce(sum(score::numeric), 0) AS score_sum, count(score) AS score_count
-        FROM written GROUP BY workspace_id, run_id, block ORDER BY run_id, block
+        FROM written GROUP BY workspace_id, run_id, block, evaluator ORDER BY run_id, block, evaluator
         """,  # noqa: S608 a constant of this module
         *(list(column) for column in zip(*rows, strict=True)),
         [run.id for run in numbered],
         [run.last_seq for run in numbered],
     )
-    return [Block(row["workspace_id"], row["run_id"], row["block"], Tally(*row[3:])) for row in added]
+    return [Added(row[0], row[1], row[2], row[3], Tally(*row[4:])) for row in added]
 
 
-async def count(connection: Connection, blocks: Sequence[Block]) -> None:
+async def count(connection: Connection, added: Sequence[Added]) -> None:
     """Adds to the counts of blocks; the caller holds the locks of the runs."""
     await connection.execute(
         """
         INSERT INTO result_blocks AS known (workspace_id, run_id, block, passed, failed, errors)
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[])
+        SELECT workspace_id, run_id, block, sum(passed), sum(failed), sum(errors)
+        FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::integer[], $5::integer[], $6::integer[])
+          AS heard (workspace_id, run_id, block, passed, failed, errors)
+        GROUP BY workspace_id, run_id, block
         ON CONFLICT (run_id, block) DO UPDATE
         SET passed = known.passed + excluded.passed, failed = known.failed + excluded.failed, errors = known.errors + excluded.errors
         """,
-        [block.workspace_id for block in blocks],
-        [block.run_id for block in blocks],
-        [block.block for block in blocks],
-        [block.tally.passed for block in blocks],
-        [block.tally.failed for block in blocks],
-        [block.tally.errors for block in blocks],
+        [part.workspace_id for part in added],
+        [part.run_id for part in added],
+        [part.block for part in added],
+        [part.tally.passed for part in added],
+        [part.tally.failed for part in added],
+        [part.tally.errors for part in added],
     )
 
 

@@ -6,14 +6,14 @@ from uuid import UUID
 
 import asyncpg
 
-from services.reporting.entities import Ending, Run, Tally
+from services.reporting.entities.runs import Cases, Ending, Run, Subject, Tally
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection
 
 COLUMNS = """
   r.id, r.workspace_id, r.subject_id, r.target_id, r.state, r.triggered_by, r.total_cases, r.tags, r.created_at, r.started_at,
   r.completed_at, r.reason, r.passed, r.failed, r.errors, r.score_sum, r.score_count, r.last_seq, r.final_state, r.finished_at,
-  r.expected_results, r.closed
+  r.expected_results, r.closed, r.family, r.group_key, r.evaluators, r.details, r.client_driven, r.scored_cases, r.answered_cases
 """
 KEPT = "NOT EXISTS (SELECT FROM tombstones AS t WHERE t.workspace_id = r.workspace_id AND t.id IN (r.id, r.subject_id))"
 
@@ -77,8 +77,9 @@ async def insert(connection: Connection, run: Run) -> None:
     await connection.execute(
         """
         WITH fresh AS (
-          INSERT INTO runs (id, workspace_id, subject_id, target_id, state, triggered_by, total_cases, tags, created_at, started_at, last_seq)
-          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1
+          INSERT INTO runs (id, workspace_id, subject_id, target_id, state, triggered_by, total_cases, tags, created_at, started_at,
+                            family, group_key, evaluators, details, client_driven, last_seq)
+          SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 1
           WHERE NOT EXISTS (SELECT FROM tombstones AS t WHERE t.workspace_id = $2 AND t.id IN ($1, $3))
           ON CONFLICT (id) DO NOTHING
           RETURNING id, workspace_id
@@ -87,14 +88,19 @@ async def insert(connection: Connection, run: Run) -> None:
         """,
         run.id,
         run.workspace_id,
-        run.subject_id,
-        run.target_id,
+        run.subject.id,
+        run.subject.target_id,
         run.state,
         run.triggered_by,
         run.total_cases,
         list(run.tags),
         run.created_at,
         run.started_at,
+        run.subject.family,
+        run.subject.group_key,
+        list(run.subject.evaluators),
+        run.subject.details,
+        run.subject.client_driven,
     )
 
 
@@ -107,12 +113,13 @@ async def save(connection: Connection, runs: Sequence[Run]) -> None:
         UPDATE runs AS r
         SET state = n.state, started_at = n.started_at, completed_at = n.completed_at, reason = n.reason, passed = n.passed,
             failed = n.failed, errors = n.errors, score_sum = n.score_sum, score_count = n.score_count, last_seq = n.last_seq,
-            final_state = n.final_state, finished_at = n.finished_at, expected_results = n.expected_results, closed = n.closed
+            final_state = n.final_state, finished_at = n.finished_at, expected_results = n.expected_results, closed = n.closed,
+            scored_cases = n.scored_cases, answered_cases = n.answered_cases
         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::timestamptz[], $5::text[], $6::integer[], $7::integer[],
                     $8::integer[], $9::numeric[], $10::integer[], $11::bigint[], $12::text[], $13::timestamptz[], $14::integer[],
-                    $15::boolean[])
+                    $15::boolean[], $16::integer[], $17::integer[])
           AS n (id, state, started_at, completed_at, reason, passed, failed, errors, score_sum, score_count, last_seq,
-                final_state, finished_at, expected_results, closed)
+                final_state, finished_at, expected_results, closed, scored_cases, answered_cases)
         WHERE r.id = n.id
         """,
         *(list(column) for column in zip(*(_changeable(run) for run in runs), strict=True)),
@@ -123,14 +130,25 @@ def _changeable(run: Run) -> tuple[object, ...]:
     ending = run.ending
     told = (ending.state, ending.at, ending.expected_results) if ending else (None, None, None)
     reason = ending.reason if ending else run.reason
-    return (run.id, run.state, run.started_at, run.completed_at, reason, *astuple(run.tally), run.last_seq, *told, run.closed)
+    return (
+        run.id,
+        run.state,
+        run.started_at,
+        run.completed_at,
+        reason,
+        *astuple(run.tally),
+        run.last_seq,
+        *told,
+        run.closed,
+        *astuple(run.cases),
+    )
 
 
-async def page_of_subject(connection: Connection, workspace: UUID, subject_id: UUID, request: PageRequest) -> Page[Run]:
+async def page_of_test_set(connection: Connection, workspace: UUID, subject_id: UUID, request: PageRequest) -> Page[Run]:
     """A test set's runs: those not yet started on top, then the newest first."""
     rows = await connection.fetch(
         f"""
-        SELECT {COLUMNS} FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND {KEPT}
+        SELECT {COLUMNS} FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND r.family = 'test_set' AND {KEPT}
         ORDER BY r.waiting DESC, r.sorted_at DESC, r.id DESC OFFSET $3 LIMIT $4
         """,  # noqa: S608 the same
         workspace,
@@ -139,7 +157,7 @@ async def page_of_subject(connection: Connection, workspace: UUID, subject_id: U
         request.size,
     )
     total = await connection.fetchval(
-        f"SELECT count(*) FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND {KEPT}",  # noqa: S608 the same
+        f"SELECT count(*) FROM runs AS r WHERE r.workspace_id = $1 AND r.subject_id = $2 AND r.family = 'test_set' AND {KEPT}",  # noqa: S608 the same
         workspace,
         subject_id,
     )
@@ -162,8 +180,7 @@ def _run(row: asyncpg.Record) -> Run:
     return Run(
         id=row["id"],
         workspace_id=row["workspace_id"],
-        subject_id=row["subject_id"],
-        target_id=row["target_id"],
+        subject=_subject(row),
         state=row["state"],
         triggered_by=row["triggered_by"],
         total_cases=row["total_cases"],
@@ -176,4 +193,17 @@ def _run(row: asyncpg.Record) -> Run:
         last_seq=row["last_seq"],
         ending=ending,
         closed=row["closed"],
+        cases=Cases(row["scored_cases"], row["answered_cases"]),
+    )
+
+
+def _subject(row: asyncpg.Record) -> Subject:
+    return Subject(
+        id=row["subject_id"],
+        target_id=row["target_id"],
+        family=row["family"],
+        group_key=row["group_key"],
+        evaluators=tuple(row["evaluators"]),
+        details=row["details"],
+        client_driven=row["client_driven"],
     )

@@ -71,18 +71,20 @@ async def remove_results(connection: Connection, workspace: UUID, run_id: UUID) 
     )
     if span is None or span["first"] is None:
         return False
-    await connection.execute(
-        "DELETE FROM results WHERE workspace_id = $1 AND run_id = $2 AND ord >= $3 AND ord < $4",
-        workspace,
-        run_id,
-        span["first"] * BLOCK_ORDS,
-        (span["last"] + 1) * BLOCK_ORDS,
-    )
+    for table in ("results", "case_records"):
+        await connection.execute(
+            f"DELETE FROM {table} WHERE workspace_id = $1 AND run_id = $2 AND ord >= $3 AND ord < $4",  # noqa: S608 one of these two
+            workspace,
+            run_id,
+            span["first"] * BLOCK_ORDS,
+            (span["last"] + 1) * BLOCK_ORDS,
+        )
     return True
 
 
 async def remove_run(connection: Connection, workspace: UUID, run_id: UUID) -> None:
     """Removes what is left of a run once its results are gone."""
+    await connection.execute("DELETE FROM evaluations WHERE workspace_id = $1 AND run_id = $2", workspace, run_id)
     await connection.execute("DELETE FROM run_events WHERE workspace_id = $1 AND run_id = $2", workspace, run_id)
     await connection.execute("DELETE FROM runs WHERE workspace_id = $1 AND id = $2", workspace, run_id)
 

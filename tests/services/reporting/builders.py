@@ -12,9 +12,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from assay.catalog.internal.v1 import events_pb2 as catalog_events
 from assay.runner.internal.v1 import events_pb2 as runner_events, runner_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.reporting.entities import Ending, Run, Tally
+from services.reporting.entities.runs import Ending, Run, Subject, Tally
 from shared.consumer import Received
 from shared.ids import new_id
+from shared.json_values import struct
 
 ACCEPTED_AT = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
 STARTED_AT = ACCEPTED_AT + timedelta(seconds=2)
@@ -38,6 +39,10 @@ class Facts:
     total: int = 4
     tags: tuple[str, ...] = ()
     created_at: datetime = ACCEPTED_AT
+    family: str = "test_set"
+    group_key: str = ""
+    evaluators: tuple[str, ...] = ()
+    details: dict[str, Any] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> "Facts":
         return replace(self, **changes)
@@ -47,8 +52,12 @@ class Facts:
         return runner_pb2.RunState(
             id=str(self.id),
             workspace_id=str(self.workspace),
-            test_set_id=str(self.test_set),
-            context_id=str(self.context),
+            subject_id=str(self.test_set),
+            target_id=str(self.context),
+            family=self.family,
+            group_key=self.group_key,
+            evaluators=self.evaluators,
+            details=struct(self.details),
             state=state,
             triggered_by="api",
             total_cases=self.total,
@@ -71,7 +80,7 @@ class Facts:
         return runner_events.RunDeleted(workspace_id=str(self.workspace), run_id=str(self.id), deleted_at=timestamp(ENDED_AT))
 
     def set_deleted(self) -> catalog_events.SubjectDeleted:
-        return catalog_events.SubjectDeleted(workspace_id=str(self.workspace), test_set_id=str(self.test_set))
+        return catalog_events.SubjectDeleted(workspace_id=str(self.workspace), subject_id=str(self.test_set))
 
 
 def case_id(ord_: int) -> UUID:
@@ -87,8 +96,7 @@ def scored(
     executed: dict[str, Any] | None = None,
     score: dict[str, Any] | None = None,
 ) -> scoring_events.ScoredCase:
-    """One judged case: without more said, its score is 1 where it passed, 0.25 where it failed, absent otherwise."""
-    known = {"passed": 1.0, "failed": 0.25}.get(status)
+    """One case, judged once: without more said, its score is 1 where it passed, 0.25 where it failed, absent otherwise."""
     return scoring_events.ScoredCase(
         executed=runner_events.ExecutedCase(
             **{
@@ -105,20 +113,26 @@ def scored(
                 **(executed or {}),
             }
         ),
-        score=scoring_events.Score(
-            **{
-                "evaluator": "exact_match",
-                "status": status,
-                "value": value if value is not None else known,
-                "method": "deterministic",
-                "threshold": 0.7,
-                "reason": "equal" if status == "passed" else "not equal",
-                "error": "no verdict" if known is None else None,
-                "scored_by": "exact_match@1",
-                "scored_at": timestamp(ENDED_AT),
-                **(score or {}),
-            }
-        ),
+        scores=[a_score(status, value, **(score or {}))],
+    )
+
+
+def a_score(status: str = "passed", value: float | None = None, **more: Any) -> scoring_events.Score:
+    """What one evaluator found."""
+    known = {"passed": 1.0, "failed": 0.25}.get(status)
+    return scoring_events.Score(
+        **{
+            "evaluator": "exact_match",
+            "status": status,
+            "value": value if value is not None else known,
+            "method": "deterministic",
+            "threshold": 0.7,
+            "reason": "equal" if status == "passed" else "not equal",
+            "error": "no verdict" if known is None else None,
+            "scored_by": "exact_match@1",
+            "scored_at": timestamp(ENDED_AT),
+            **more,
+        }
     )
 
 
@@ -141,8 +155,7 @@ def a_run(state: str = "running", **more: Any) -> Run:
     known: dict[str, Any] = {
         "id": new_id(),
         "workspace_id": new_id(),
-        "test_set_id": new_id(),
-        "context_id": new_id(),
+        "subject": Subject(new_id(), new_id()),
         "state": state,
         "triggered_by": "api",
         "total_cases": 4,

@@ -8,10 +8,12 @@ import asyncpg
 import pytest
 
 from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStub, add_CatalogInternalServiceServicer_to_server
+from assay.catalog.internal.v1.subjects_pb2_grpc import SubjectInternalServiceStub, add_SubjectInternalServiceServicer_to_server
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub, add_RunnerInternalServiceServicer_to_server
 from services.reporting.clients import Catalog, Runner
-from services.reporting.entities import Run
+from services.reporting.entities.runs import Run
 from services.reporting.operations.forgetting import Forgetting
+from services.reporting.operations.learning import Learning
 from services.reporting.operations.projection import Projection
 from services.reporting.operations.reading import Reading
 from services.reporting.store import events, results, runs
@@ -59,13 +61,14 @@ async def peers() -> AsyncIterator[Peers]:
     async with serving(
         lambda server: add_RunnerInternalServiceServicer_to_server(runner, server),
         lambda server: add_CatalogInternalServiceServicer_to_server(catalog, server),
+        lambda server: add_SubjectInternalServiceServicer_to_server(catalog, server),
     ) as address:
         channel = open_channel(address)
         yield Peers(
             runner,
             catalog,
             Runner(RunnerInternalServiceStub(channel), identity),
-            Catalog(CatalogInternalServiceStub(channel), identity),
+            Catalog(CatalogInternalServiceStub(channel), SubjectInternalServiceStub(channel), identity),
         )
         await channel.close()
 
@@ -78,7 +81,7 @@ async def nobody_there() -> AsyncIterator[Peers]:
     yield Peers(
         *two_peers(),
         Runner(RunnerInternalServiceStub(channel), identity),
-        Catalog(CatalogInternalServiceStub(channel), identity),
+        Catalog(CatalogInternalServiceStub(channel), SubjectInternalServiceStub(channel), identity),
     )
     await channel.close()
 
@@ -95,7 +98,8 @@ class Bench:
     def __post_init__(self) -> None:
         self.projection = Projection(self.database, self.peers.ask_runner, self._tell)
         self.forgetting = Forgetting(self.database, self._tell)
-        self.reading = Reading(self.database, self.peers.ask_runner, self.peers.ask_catalog)
+        self.learning = Learning(self.database, self.peers.ask_runner)
+        self.reading = Reading(self.learning, self.peers.ask_catalog)
 
     async def _tell(self, run_ids: Collection[UUID]) -> None:
         self.told.extend(run_ids)

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
+from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc, subjects_pb2, subjects_pb2_grpc
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from shared.errors import NotFound
 from shared.identity import Credential, Identifier, Principal, workspace
@@ -36,7 +36,7 @@ class RunnerPeer(runner_pb2_grpc.RunnerInternalServiceServicer):
 
     async def ListOpenRuns(self, request: runner_pb2.ListOpenRunsRequest, context: Context) -> runner_pb2.ListOpenRunsResponse:  # noqa: ARG002 the same
         self.asked.append("ListOpenRuns")
-        mine = [run for run in self.runs.values() if run.workspace_id == str(workspace()) and run.test_set_id == request.test_set_id]
+        mine = [run for run in self.runs.values() if run.workspace_id == str(workspace()) and _is_asked_for(run, request)]
         return runner_pb2.ListOpenRunsResponse(runs=[run for run in mine if not run.HasField("completed_at")])
 
     async def ReadTexts(self, request: runner_pb2.ReadTextsRequest, context: Context) -> AsyncIterator[runner_pb2.CaseTexts]:  # noqa: ARG002 the same
@@ -52,16 +52,28 @@ class RunnerPeer(runner_pb2_grpc.RunnerInternalServiceServicer):
         return run
 
 
+def _is_asked_for(run: runner_pb2.RunState, request: runner_pb2.ListOpenRunsRequest) -> bool:
+    if request.subject_id:
+        return run.subject_id == request.subject_id
+    return (run.family, run.group_key) == (request.family, request.group_key)
+
+
 @dataclass
-class CatalogPeer(catalog_pb2_grpc.CatalogInternalServiceServicer):
-    """Test sets by workspace."""
+class CatalogPeer(catalog_pb2_grpc.CatalogInternalServiceServicer, subjects_pb2_grpc.SubjectInternalServiceServicer):
+    """Test sets by workspace, and other subjects by workspace, family and id."""
 
     test_sets: set[tuple[str, str]] = field(default_factory=set)
+    subjects: set[tuple[str, str, str]] = field(default_factory=set)
 
     async def CheckTestSet(self, request: catalog_pb2.CheckTestSetRequest, context: Context) -> catalog_pb2.CheckTestSetResponse:  # noqa: ARG002 the same
         if (str(workspace()), request.test_set_id) not in self.test_sets:
             raise NotFound("test set")
         return catalog_pb2.CheckTestSetResponse()
+
+    async def CheckSubject(self, request: subjects_pb2.CheckSubjectRequest, context: Context) -> subjects_pb2.CheckSubjectResponse:  # noqa: ARG002 the same
+        if (str(workspace()), request.family, request.subject_id) not in self.subjects:
+            raise NotFound("subject")
+        return subjects_pb2.CheckSubjectResponse()
 
 
 def peers() -> tuple[RunnerPeer, CatalogPeer]:

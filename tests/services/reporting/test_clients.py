@@ -7,7 +7,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from services.reporting import clients
 from services.reporting.convert import events as convert
-from services.reporting.entities import Texts
+from services.reporting.entities.results import Texts
 from shared.errors import Unavailable
 from shared.ids import new_id
 from tests.services.reporting.builders import Facts, scored

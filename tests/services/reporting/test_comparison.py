@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from services.reporting.comparison import CaseSummary, compared
-from services.reporting.entities import Run, Tally
+from services.reporting.entities.runs import Run, Tally
 from tests.services.reporting.builders import a_run, case_id
 
 COMPLETED = a_run("completed", closed=True, tally=Tally(passed=1))

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from services.reporting.convert import events as convert
-from services.reporting.entities import OPEN_STATES, Run, Tally, accepted, status_filter
+from services.reporting.entities.results import status_filter
+from services.reporting.entities.runs import OPEN_STATES, Run, Tally, accepted
 from shared.errors import Invalid
 from tests.services.reporting.builders import ENDED_AT, STARTED_AT, Facts, a_run, an_ending
 

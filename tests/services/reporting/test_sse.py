@@ -8,7 +8,8 @@ from google.protobuf import json_format
 from assay.runner.v1 import runs_pb2
 from services.reporting import sse
 from services.reporting.convert import messages
-from services.reporting.entities import RunEvent, Tally
+from services.reporting.entities.results import RunEvent
+from services.reporting.entities.runs import Tally
 from shared.errors import Invalid
 from tests.services.reporting.builders import ENDED_AT, a_run, case_id
 

@@ -35,7 +35,7 @@ async def test_a_forgotten_set_takes_its_runs_with_it(service: Service, bench: B
     run = Facts(total=1)
     await bench.completed(run, scored(0))
     bench.peers.catalog.test_sets.add((str(run.workspace), str(run.test_set)))
-    await forget(service, run, test_set_ids=[str(run.test_set)])
+    await forget(service, run, subject_ids=[str(run.test_set)])
     with refused(grpc.StatusCode.NOT_FOUND, "run not found"):
         await service.reports.GetRun(reports_pb2.GetRunRequest(run_id=str(run.id)), metadata=as_user(run.workspace))
     with refused(grpc.StatusCode.NOT_FOUND, "test set not found"):
@@ -47,7 +47,7 @@ async def test_a_forgotten_set_takes_its_runs_with_it(service: Service, bench: B
 async def test_what_another_workspace_forgets_stays_here(service: Service, bench: Bench) -> None:
     run = Facts(total=1)
     await bench.completed(run, scored(0))
-    await forget(service, run.but(workspace=new_id()), run_ids=[str(run.id)], test_set_ids=[str(run.test_set)])
+    await forget(service, run.but(workspace=new_id()), run_ids=[str(run.id)], subject_ids=[str(run.test_set)])
     found = await service.reports.GetRun(reports_pb2.GetRunRequest(run_id=str(run.id)), metadata=as_user(run.workspace))
     assert found.completed_cases == 1
 

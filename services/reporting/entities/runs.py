@@ -1,33 +1,51 @@
-"""Runs and results as they are read: what exists, and the rules that need only their arguments."""
+"""Runs as they are read: their states and counts, and the rules that need only their arguments."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
-
-from shared.errors import Invalid
 
 PENDING, STARTING, RUNNING, CANCELLING = "pending", "starting", "running", "cancelling"
 COMPLETED, ERROR, CANCELLED = "completed", "error", "cancelled"
 # In the order in which a run passes them; it never goes back.
 OPEN_STATES = (PENDING, STARTING, RUNNING, CANCELLING)
 PASSED, FAILED = "passed", "failed"
-RESULT_STATUSES = (PASSED, FAILED, ERROR)
 STARTED = "run.started"
 
 # What the runner says of a final run, as far as it is taken over before the last result is here.
 UNTIL_CLOSED = {COMPLETED: RUNNING, ERROR: PENDING, CANCELLED: CANCELLING}
 
+# Families of runs.
+TEST_SET, ASSISTANT_TEST, DATASET = "test_set", "assistant_test", "dataset"
+RUN_TEST, PROMPT_TEST_CASE = "run_test", "prompt_test_case"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a run executes, for good. `group_key` is what else its family lists it by, `details` what else it shows of it;
+    `evaluators` names who judges every case, where the cases don't name their own.
+    """
+
+    id: UUID
+    target_id: UUID | None
+    family: str = TEST_SET
+    group_key: str = ""
+    evaluators: tuple[str, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+    client_driven: bool = False
+
 
 @dataclass(frozen=True)
 class News:
-    """What the runner says of a run. `state` may be final; `ended_at` tells since when."""
+    """What the runner says of a run. `state` may be final; `ended_at` tells since when. `executed_cases` are told only
+    where a single run is asked for.
+    """
 
     id: UUID
     workspace_id: UUID
-    subject_id: UUID
-    target_id: UUID | None
+    subject: Subject
     state: str
     triggered_by: str
     total_cases: int
@@ -36,6 +54,7 @@ class News:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str = ""
+    executed_cases: int = 0
 
     @property
     def open_state(self) -> str:
@@ -93,13 +112,25 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Cases:
+    """Counts of cases, where several evaluators may judge one: those with results, and those of them with an output."""
+
+    scored: int = 0
+    answered: int = 0
+
+    def __add__(self, other: "Cases") -> "Cases":
+        return Cases(self.scored + other.scored, self.answered + other.answered)
+
+
+@dataclass(frozen=True)
 class Run:
-    """A run as it is read. `last_seq` numbers its newest event; `ending` is what RunFinished told, kept until it closes."""
+    """A run as it is read. `last_seq` numbers its newest event; `ending` is what RunFinished told, kept until it closes.
+    `cases` are counted in all families but that of test sets, where each case has one result.
+    """
 
     id: UUID
     workspace_id: UUID
-    subject_id: UUID
-    target_id: UUID | None
+    subject: Subject
     state: str
     triggered_by: str
     total_cases: int
@@ -112,6 +143,7 @@ class Run:
     last_seq: int
     ending: Ending | None
     closed: bool
+    cases: Cases = Cases()
 
     @property
     def status(self) -> str:
@@ -136,10 +168,16 @@ class Run:
         state = news.open_state if _later(news.open_state, self.state) else self.state
         return replace(self, state=state, started_at=self.started_at or news.started_at)
 
-    def with_results(self, added: Tally) -> "Run":
-        """Counts results that proved new, each an event; a run that has results is running."""
+    def with_results(self, added: Tally, cases: Cases | None = None) -> "Run":
+        """Counts results that proved new, each an event, and their cases; a run that has results is running."""
         state = RUNNING if self.state in (PENDING, STARTING) and added.results else self.state
-        return replace(self, state=state, tally=self.tally + added, last_seq=self.last_seq + added.results)
+        return replace(
+            self,
+            state=state,
+            tally=self.tally + added,
+            last_seq=self.last_seq + added.results,
+            cases=self.cases + (cases or Cases()),
+        )
 
     def ended(self, ending: Ending) -> "Run":
         """Keeps how it ended; it reads so once it closes."""
@@ -160,7 +198,9 @@ class Run:
 
     def as_accepted(self) -> "Run":
         """The run as it was before anything happened to it: what its first event tells, whenever that is read."""
-        return replace(self, state=PENDING, started_at=None, completed_at=None, tally=Tally(), last_seq=0, ending=None, closed=False)
+        return replace(
+            self, state=PENDING, started_at=None, completed_at=None, tally=Tally(), last_seq=0, ending=None, closed=False, cases=Cases()
+        )
 
 
 def accepted(news: News) -> Run:
@@ -168,8 +208,7 @@ def accepted(news: News) -> Run:
     return Run(
         id=news.id,
         workspace_id=news.workspace_id,
-        subject_id=news.subject_id,
-        target_id=news.target_id,
+        subject=news.subject,
         state=news.open_state,
         triggered_by=news.triggered_by,
         total_cases=news.total_cases,
@@ -187,99 +226,3 @@ def accepted(news: News) -> Run:
 
 def _later(state: str, than: str) -> bool:
     return OPEN_STATES.index(state) > OPEN_STATES.index(than)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What became of one case by one evaluator. `status` is passed, failed or error; scores and thresholds are 0-1."""
-
-    id: UUID
-    run_id: UUID
-    test_case_id: UUID
-    repeat: int
-    question: str
-    expected_response: str
-    actual_response: str | None
-    test_method: str
-    method: str
-    status: str
-    score: float | None
-    threshold: float
-    reasoning: str | None
-    execution_time_ms: int | None
-    error: str | None
-    scored_by: str
-    warnings: tuple[str, ...]
-    attempts: int
-    created_at: datetime
-
-
-class NewResult(NamedTuple):
-    """A row of results that was heard of: a tuple, since thousands a second are turned into columns."""
-
-    run_id: UUID
-    ord: int
-    evaluator: str
-    workspace_id: UUID
-    id: UUID
-    test_case_id: UUID
-    repeat: int
-    question: str
-    expected_response: str
-    actual_response: str | None
-    test_method: str
-    method: str
-    status: str
-    score: float | None
-    threshold: float
-    reasoning: str | None
-    execution_time_ms: int | None
-    error: str | None
-    scored_by: str
-    judge: str | None
-    warnings: str
-    attempts: int
-    created_at: datetime
-
-    @property
-    def key(self) -> tuple[UUID, int, str]:
-        """What makes it one and the same result, however often it is heard of."""
-        return self[:3]
-
-
-@dataclass(frozen=True)
-class Block:
-    """What was added to the results of 1,000 neighbouring ords of a run."""
-
-    workspace_id: UUID
-    run_id: UUID
-    block: int
-    tally: Tally
-
-
-@dataclass(frozen=True, slots=True)
-class RunEvent:
-    """One numbered event of a run: `kind` is case.scored (then the next four tell of it), run.started or a final one."""
-
-    seq: int
-    kind: str
-    test_case_id: UUID | None = None
-    repeat: int = 0
-    status: str = ""
-    score: float | None = None
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The texts of a case that were too long for an event."""
-
-    question: str
-    expected: str
-    output: str | None
-
-
-def status_filter(wanted: str | None) -> str | None:
-    """The status that results are filtered by, None for all. Raises Invalid for one that doesn't exist."""
-    if wanted is not None and wanted not in RESULT_STATUSES:
-        raise Invalid({"status": f"must be one of {', '.join(RESULT_STATUSES)}"})
-    return wanted

@@ -1,0 +1,1 @@
+"""What exists: runs, their results, and how each family reads a run."""
