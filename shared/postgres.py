@@ -100,7 +100,14 @@ async def _keep(_connection: Connection) -> None:
 
 
 async def _prepare(connection: Connection) -> None:
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=lambda value: orjson.dumps(value).decode(), decoder=orjson.loads)
+    # Binary, since COPY knows no other; its first byte is the format's version.
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda value: b"\x01" + orjson.dumps(value),
+        decoder=lambda raw: orjson.loads(raw[1:]),
+        format="binary",
+    )
 
 
 async def until_migrated(database: Database, version: str) -> None:

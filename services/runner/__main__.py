@@ -42,7 +42,7 @@ from shared.outbox_service import OutboxServicer
 from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool, until_migrated
 
 SERVICE = "runner"
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 DOCUMENTATION = Path(__file__).parents[2] / "deploy" / "demo" / "documentation"
 
 

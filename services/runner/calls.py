@@ -109,6 +109,7 @@ class Caller:
             key=f"{run.id}:{case.case_id}:{case.repeat}",
             file_url=case.file_url,
             file_mime_type=case.file_mime_type,
+            messages=(case.plan or {}).get("messages", ()),
         )
 
     async def _tried(self, call: Call, run: Run, tally: _Tally, begin: Callable[[], Awaitable[None]]) -> Reply:

@@ -1,7 +1,7 @@
 """Runs and their cases: what exists, and the rules that need only their arguments."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,9 @@ PENDING, STARTING, RUNNING, CANCELLING = "pending", "starting", "running", "canc
 COMPLETED, ERROR, CANCELLED = "completed", "error", "cancelled"
 FINAL = frozenset({COMPLETED, ERROR, CANCELLED})
 
-SCENARIO = "scenario"
-BUILTIN = "builtin"
+SCENARIO, INDEPENDENT, CONVERSATION = "scenario", "independent", "conversation"
+TEST_SET = "test_set"
+BUILTIN, CLIENT = "builtin", "client"
 MAX_SCENARIO_CASES = 200
 MAX_TOTAL_CASES = 1_000_000
 MAX_REPEATS = 100
@@ -40,6 +41,10 @@ class Target:
     max_concurrency: int
     requests_per_minute: int
     timeout_ms: int
+
+
+# Where the client executes the cases there is nothing to call.
+NO_TARGET = Target(UUID(int=0), CLIENT, "", "", "", {}, max_concurrency=1, requests_per_minute=0, timeout_ms=0)
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,21 @@ class Run:
     reason: str = ""
     next_ord: int = 0
     next_ticket: int = 1
+    family: str = TEST_SET
+    group_key: str = ""
+    evaluators: tuple[Mapping[str, Any], ...] = ()
+    simulator: Target | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def client_driven(self) -> bool:
+        """Whether the client executes the cases."""
+        return self.target.kind == CLIENT
+
+    @property
+    def at_once(self) -> bool:
+        """Whether the target answers in the worker itself, without a call to wait for."""
+        return self.target.kind == BUILTIN and self.mode == INDEPENDENT
 
     @property
     def final(self) -> bool:
@@ -121,7 +141,7 @@ class Run:
         """Cases that one ticket covers; in a scenario one conversation, which is never split."""
         if self.mode == SCENARIO:
             return self.case_count
-        if self.target.kind == BUILTIN:
+        if self.at_once:
             return TICKET_CASES
         return min(TICKET_CASES, max(1, self.slots // 4))
 
@@ -130,7 +150,7 @@ class Run:
         """Tickets that may be out at once: about twice the slots, so that a slot never waits for the next ticket."""
         if self.mode == SCENARIO:
             return max(2, 2 * self.slots)
-        if self.target.kind == BUILTIN:
+        if self.at_once:
             return BUILTIN_OUTSTANDING
         return -(-2 * self.slots // self.ticket_cases)
 
@@ -180,7 +200,9 @@ class Ticket:
 
 @dataclass(frozen=True)
 class ClaimedCase:
-    """A case that this worker may execute until its lease ends; the fence proves it."""
+    """A case that this worker may execute until its lease ends; the fence proves it. `plan` holds what its family adds, by
+    name: "simulation", "messages", "content"; None for a test case.
+    """
 
     ord: int
     fence: int
@@ -194,11 +216,14 @@ class ClaimedCase:
     file_url: str | None
     file_mime_type: str | None
     attempts: int
+    plan: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Executed:
-    """What became of a claimed case: an output, or the error that stands in its place."""
+    """What became of a claimed case: an output, or the error that stands in its place. `record` is what else is known of the
+    execution, by name, as in the message ExecutedCase.
+    """
 
     case: ClaimedCase
     output: str | None = None
@@ -206,6 +231,7 @@ class Executed:
     execution_time_ms: int | None = None
     attempts: int = 0
     warnings: tuple[str, ...] = ()
+    record: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -218,24 +244,30 @@ class Turn:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a scored case: passed, failed or error; the score is 0-1, None where there is none."""
+    """What became of a scored case: passed, failed or error; the score is 0-1, None where there is none. `results` counts the
+    evaluators that judged it.
+    """
 
     status: str
     score: float | None = None
+    results: int = 1
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Results of a run so far; the mean is over those with a score, None before the first."""
+    """Scored cases of a run so far; the mean is over those with a score, None before the first. `results` has one for every
+    case and evaluator.
+    """
 
     passed: int = 0
     failed: int = 0
     errors: int = 0
     average_score: float | None = None
+    results: int = 0
 
     @property
     def completed(self) -> int:
-        """Results in all."""
+        """Scored cases in all."""
         return self.passed + self.failed + self.errors
 
 

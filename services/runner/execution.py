@@ -18,7 +18,7 @@ from nats.js.errors import NotFoundError
 
 from assay.runner.internal.v1 import events_pb2
 from services.runner.calls import Caller
-from services.runner.entities import BUILTIN, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
+from services.runner.entities import SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
 from services.runner.together import Together
@@ -168,7 +168,7 @@ class Worker:
             held.fences = {case.ord: case.fence for case in claimed}
             if run.mode == SCENARIO:
                 await self._conversations(run, claimed, held)
-            elif run.target.kind == BUILTIN:
+            elif run.at_once:
                 await self._at_once(run, claimed, held)
             else:
                 await self._in_parallel(run, claimed, held)

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.runner.clients import Catalog
-from services.runner.operations import dispatch, execution, freezing, runs as run_operations
+from services.runner.operations import dispatch, execution, freezing, recording, runs as run_operations
 from services.runner.operations.completion import Completion
 from services.runner.store import runs
 from shared.postgres import Database, retrying
@@ -32,7 +32,7 @@ class Reconciler:
         """Looks every 5 s until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            for look in (self.tickets, self.freezes, self.runs, self.removals):
+            for look in (self.tickets, self.freezes, self.recordings, self.runs, self.removals):
                 try:
                     await look()
                 except asyncio.CancelledError:
@@ -66,6 +66,11 @@ class Reconciler:
         # Not waited for: a catalog that hangs must not keep tickets and completions from being looked at.
         for run_id in silent:
             self.freeze_soon(run_id)
+
+    async def recordings(self) -> None:
+        """Hands over client-driven runs whose last recording was not followed by it."""
+        for run_id in await recording.unsubmitted(self._database):
+            await recording.submit_if_complete(self._database, run_id)
 
     async def runs(self) -> None:
         """Completes what is done, goes on with cancels, and fills windows that a dead worker left empty."""

@@ -20,7 +20,7 @@ async def fill_window(connection: Connection, run_id: UUID, done: Sequence[int] 
     Nothing unless it is running.
     """
     run = await runs.lock_running(connection, run_id)
-    if run is None:
+    if run is None or run.client_driven:
         return
     out = await tickets.delete_done(connection, run_id, done)
     ranges = run.windows(out)

@@ -53,7 +53,7 @@ async def _copy(database: Database, catalog: Catalog, run: Run) -> None:
         position = 0
         async for batch in catalog.cases(run):
             for repeat in range(1, run.repeats + 1):
-                await cases.freeze(connection, convert.frozen(run, repeat, position, batch))
+                await cases.freeze(connection, convert.frozen(run, repeat, position, batch.cases))
             position += len(batch.cases)
         if position != run.case_count:
             raise Mismatch(f"the test set had {position} cases instead of {run.case_count}")

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from services.runner import convert
+from services.runner.entities import TEST_SET
 from services.runner.operations import runs as operations
 from services.runner.store import cases, runs
 from shared.identity import workspace
@@ -22,17 +23,21 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
 
     async def ReadRun(self, request: runner_pb2.ReadRunRequest, context: Context) -> runner_pb2.RunState:  # noqa: ARG002
         async with self._database.connection() as connection:
-            return convert.run_state(await runs.get(connection, workspace(), parse_id(request.run_id, "run")))
+            run = await runs.get(connection, workspace(), parse_id(request.run_id, "run"))
+            return convert.run_state(run, await cases.executed_count(connection, run.id) if run.family != TEST_SET else 0)
 
     async def ListOpenRuns(
         self,
         request: runner_pb2.ListOpenRunsRequest,
         context: Context,  # noqa: ARG002
     ) -> runner_pb2.ListOpenRunsResponse:
-        subject_id = parse_id(request.subject_id, "subject")
         async with self._database.connection() as connection:
-            found = await runs.open_of_subject(connection, workspace(), subject_id)
-        return runner_pb2.ListOpenRunsResponse(runs=map(convert.run_state, found))
+            if request.subject_id:
+                found = await runs.open_of_subject(connection, workspace(), parse_id(request.subject_id, "subject"))
+            else:
+                found = await runs.open_of_group(connection, workspace(), request.family, request.group_key)
+            executed = [0 if run.family == TEST_SET else await cases.executed_count(connection, run.id) for run in found]
+        return runner_pb2.ListOpenRunsResponse(runs=map(convert.run_state, found, executed))
 
     async def ReadTexts(
         self,
@@ -46,7 +51,7 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
             async with self._database.connection() as connection:
                 texts = await cases.texts(connection, run.id, ord_)
             if texts is not None:
-                yield runner_pb2.CaseTexts(**dict(texts))
+                yield convert.case_texts(dict(texts))
 
     async def ForgetSubject(
         self,

@@ -22,10 +22,14 @@ FROZEN_COLUMNS = (
     "keywords",
     "file_url",
     "file_mime_type",
+    "plan",
+    "awaited",
 )
 # Rows are always named by run_id and ord = ANY(...), beside any join: right after a big COPY the statistics still tell of a
 # few rows, and a plan that begins with all rows of the run costs more than the whole pipeline (measured: ten times).
-FROZEN = "c.ord, c.case_id, c.repeat, c.question, c.expected, c.test_method, c.passing_score, c.keywords, c.file_url, c.file_mime_type"
+FROZEN = (
+    "c.ord, c.case_id, c.repeat, c.question, c.expected, c.test_method, c.passing_score, c.keywords, c.file_url, c.file_mime_type, c.plan"
+)
 CLAIMED = f"{FROZEN}, c.fence, c.attempts"
 
 
@@ -38,7 +42,8 @@ async def freeze(connection: Connection, records: Sequence[tuple[Any, ...]]) -> 
     await connection.copy_records_to_table("run_cases", records=records, columns=FROZEN_COLUMNS)
 
 
-def _claimed(row: asyncpg.Record) -> ClaimedCase:
+def claimed_case(row: asyncpg.Record) -> ClaimedCase:
+    """A case from a row of CLAIMED."""
     return ClaimedCase(
         row["ord"],
         row["fence"],
@@ -52,6 +57,7 @@ def _claimed(row: asyncpg.Record) -> ClaimedCase:
         row["file_url"],
         row["file_mime_type"],
         row["attempts"],
+        row["plan"],
     )
 
 
@@ -90,7 +96,7 @@ async def claim(connection: Connection, run_id: UUID, ranges: Sequence[Range], l
         [each.first for each in ranges if each.first == each.last],
         lease,
     )
-    return [_claimed(row) for row in due]
+    return [claimed_case(row) for row in due]
 
 
 async def renew(connection: Connection, run_id: UUID, fences: Mapping[int, int], lease: timedelta) -> set[int]:
@@ -134,9 +140,9 @@ async def execute(connection: Connection, run_id: UUID, executed: Sequence[Execu
         UPDATE run_cases c
         SET state = 'executed', lease_until = NULL, output = e.output, error = e.error,
             execution_time_ms = e.execution_time_ms, attempts = c.attempts + e.attempts,
-            warnings = coalesce(string_to_array(e.warnings, E'\\x1f'), '{}')
-        FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[])
-          AS e (ord, fence, output, error, execution_time_ms, attempts, warnings)
+            warnings = coalesce(string_to_array(e.warnings, E'\\x1f'), '{}'), record = e.record
+        FROM unnest($2::int[], $3::int[], $4::text[], $5::text[], $6::int[], $7::int[], $8::text[], $9::jsonb[])
+          AS e (ord, fence, output, error, execution_time_ms, attempts, warnings, record)
         WHERE c.run_id = $1 AND c.ord = ANY($2::int[]) AND c.ord = e.ord AND c.fence = e.fence AND c.state = 'leased'
         RETURNING c.ord
         """,
@@ -149,6 +155,7 @@ async def execute(connection: Connection, run_id: UUID, executed: Sequence[Execu
         [each.attempts for each in executed],
         # unnest can't take rows of arrays of different lengths, so the few warnings travel joined.
         ["\x1f".join(each.warnings) or None for each in executed],
+        [each.record for each in executed],
     )
     return {row["ord"] for row in rows}
 
@@ -158,14 +165,15 @@ async def scored(connection: Connection, run_id: UUID, outcomes: Mapping[int, Ou
     await _join_by_hash(connection)
     await connection.execute(
         """
-        UPDATE run_cases c SET state = 'scored', outcome = s.outcome, score = s.score
-        FROM unnest($2::int[], $3::text[], $4::float8[]) AS s (ord, outcome, score)
+        UPDATE run_cases c SET state = 'scored', outcome = s.outcome, score = s.score, results = s.results
+        FROM unnest($2::int[], $3::text[], $4::float8[], $5::int[]) AS s (ord, outcome, score, results)
         WHERE c.run_id = $1 AND c.ord = ANY($2::int[]) AND c.ord = s.ord AND c.state = 'executed'
         """,
         run_id,
         list(outcomes),
         [outcome.status for outcome in outcomes.values()],
         [outcome.score for outcome in outcomes.values()],
+        [outcome.results for outcome in outcomes.values()],
     )
 
 
@@ -212,12 +220,13 @@ async def counts(connection: Connection, run_id: UUID) -> Counts:
     row = await connection.fetchrow(
         """
         SELECT count(*) FILTER (WHERE outcome = 'passed') AS passed, count(*) FILTER (WHERE outcome = 'failed') AS failed,
-               count(*) FILTER (WHERE outcome = 'error') AS errors, avg(score) AS average_score
+               count(*) FILTER (WHERE outcome = 'error') AS errors, avg(score) AS average_score,
+               coalesce(sum(results) FILTER (WHERE outcome IS NOT NULL), 0) AS results
         FROM run_cases WHERE run_id = $1
         """,
         run_id,
     )
-    return Counts(row["passed"], row["failed"], row["errors"], row["average_score"]) if row else Counts()
+    return Counts(row["passed"], row["failed"], row["errors"], row["average_score"], row["results"]) if row else Counts()
 
 
 async def turns(connection: Connection, run_id: UUID, before: Range) -> list[Turn]:
@@ -249,7 +258,7 @@ async def claim_blamed(connection: Connection, run_id: UUID, range_: Range, leas
         lease,
         MAX_EXPIRIES_ALONE,
     )
-    return sorted((_claimed(row) for row in rows), key=lambda case: case.ord)
+    return sorted((claimed_case(row) for row in rows), key=lambda case: case.ord)
 
 
 async def expiries(connection: Connection, run_id: UUID, range_: Range) -> int:
@@ -264,5 +273,18 @@ async def expiries(connection: Connection, run_id: UUID, range_: Range) -> int:
 
 
 async def texts(connection: Connection, run_id: UUID, ord_: int) -> asyncpg.Record | None:
-    """(ord, question, expected, output) of one case: they may be megabytes."""
-    return await connection.fetchrow("SELECT ord, question, expected, output FROM run_cases WHERE run_id = $1 AND ord = $2", run_id, ord_)
+    """(ord, question, expected, output, plan, record) of one case: they may be megabytes."""
+    return await connection.fetchrow(
+        "SELECT ord, question, expected, output, plan, record FROM run_cases WHERE run_id = $1 AND ord = $2", run_id, ord_
+    )
+
+
+async def executed_count(connection: Connection, run_id: UUID) -> int:
+    """Cases that were executed or closed."""
+    count: int = await connection.fetchval("SELECT count(*) FROM run_cases WHERE run_id = $1 AND state NOT IN ('queued', 'leased')", run_id)
+    return count
+
+
+async def ids(connection: Connection, run_id: UUID) -> list[UUID]:
+    """The cases of a run, in order of ord."""
+    return [row["case_id"] for row in await connection.fetch("SELECT case_id FROM run_cases WHERE run_id = $1 ORDER BY ord", run_id)]

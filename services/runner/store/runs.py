@@ -13,24 +13,40 @@ from shared.errors import NotFound
 from shared.postgres import Connection
 
 COLUMNS = """id, workspace_id, subject_id, target_id, revision, mode, language, target, state, triggered_by, tags,
- case_count, repeats, total_cases, slots, created_at, started_at, completed_at, reason, next_ord, next_ticket"""
+ case_count, repeats, total_cases, slots, created_at, started_at, completed_at, reason, next_ord, next_ticket,
+ family, group_key, evaluators, simulator, details"""
 
 
 def _run(row: asyncpg.Record) -> Run:
     values: dict[str, Any] = dict(row)
-    target = dict(values.pop("target"))
-    target["connection_id"] = UUID(target["connection_id"])
-    return Run(**{**values, "tags": tuple(values["tags"]), "target": Target(**target)})
+    simulator = values["simulator"]
+    return Run(
+        **{
+            **values,
+            "tags": tuple(values["tags"]),
+            "target": _target(values["target"]),
+            "evaluators": tuple(values["evaluators"]),
+            "simulator": None if simulator is None else _target(simulator),
+        }
+    )
+
+
+def _target(stored: dict[str, Any]) -> Target:
+    return Target(**{**stored, "connection_id": UUID(stored["connection_id"])})
+
+
+def _stored(target: Target) -> dict[str, Any]:
+    return asdict(target) | {"connection_id": str(target.connection_id)}
 
 
 async def insert(connection: Connection, run: Run) -> None:
     """Remembers a new run."""
-    target = asdict(run.target) | {"connection_id": str(run.target.connection_id)}
     await connection.execute(
         """
         INSERT INTO runs (id, workspace_id, subject_id, target_id, revision, mode, language, target, connection_id, state,
-                          triggered_by, tags, case_count, repeats, total_cases, slots, created_at, touched_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17)
+                          triggered_by, tags, case_count, repeats, total_cases, slots, created_at, touched_at, started_at,
+                          family, group_key, evaluators, simulator, details, client_driven)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20, $21, $22, $23, $24)
         """,
         run.id,
         run.workspace_id,
@@ -39,8 +55,8 @@ async def insert(connection: Connection, run: Run) -> None:
         run.revision,
         run.mode,
         run.language,
-        target,
-        run.target.connection_id,
+        _stored(run.target),
+        None if run.client_driven else run.target.connection_id,
         run.state,
         run.triggered_by,
         list(run.tags),
@@ -49,6 +65,13 @@ async def insert(connection: Connection, run: Run) -> None:
         run.total_cases,
         run.slots,
         run.created_at,
+        run.started_at,
+        run.family,
+        run.group_key,
+        list(run.evaluators),
+        None if run.simulator is None else _stored(run.simulator),
+        dict(run.details),
+        run.client_driven,
     )
 
 
@@ -110,6 +133,20 @@ async def open_of_subject(connection: Connection, workspace: UUID, subject_id: U
         """,  # noqa: S608 constants
         workspace,
         subject_id,
+    )
+    return [_run(row) for row in rows]
+
+
+async def open_of_group(connection: Connection, workspace: UUID, family: str, group_key: str) -> list[Run]:
+    """The runs of a group that aren't final, newest first."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {COLUMNS} FROM runs WHERE workspace_id = $1 AND family = $2 AND group_key = $3
+          AND state IN ('pending', 'starting', 'running', 'cancelling') ORDER BY id DESC LIMIT 1000
+        """,  # noqa: S608 constants
+        workspace,
+        family,
+        group_key,
     )
     return [_run(row) for row in rows]
 

@@ -9,7 +9,9 @@ from services.runner.entities import Turn
 
 @dataclass(frozen=True)
 class Call:
-    """One question to a target. `timeout` in seconds; `key` identifies the case, for targets that dedupe."""
+    """One question to a target. `timeout` in seconds; `key` identifies the case, for targets that dedupe. `messages`, where there
+    are any, are sent as they are, in place of statement, history and question.
+    """
 
     question: str
     history: Sequence[Turn]
@@ -22,6 +24,7 @@ class Call:
     key: str
     file_url: str | None = None
     file_mime_type: str | None = None
+    messages: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ class Http:
                 "question": call.question,
                 "history": [{"question": turn.question, "answer": turn.answer} for turn in call.history],
                 "statement": call.statement,
+                **({"messages": list(call.messages)} if call.messages else {}),
                 "model": call.model,
                 "parameters": dict(call.parameters),
                 "file_url": call.file_url,

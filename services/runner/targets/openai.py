@@ -1,6 +1,7 @@
 """OpenAI-compatible chat endpoints."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
@@ -74,15 +75,21 @@ def parsed(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-def _body(call: Call) -> bytes:
-    messages: list[dict[str, Any]] = []
+def _messages(call: Call) -> list[Mapping[str, Any]]:
+    if call.messages:
+        return list(call.messages)
+    messages: list[Mapping[str, Any]] = []
     if call.statement:
         messages.append({"role": "system", "content": call.statement})
     for turn in call.history:
         messages.append({"role": "user", "content": turn.question})
         messages.append({"role": "assistant", "content": turn.answer})
     messages.append({"role": "user", "content": _content(call)})
-    body = {**call.parameters, "messages": messages, "stream": False}
+    return messages
+
+
+def _body(call: Call) -> bytes:
+    body = {**call.parameters, "messages": _messages(call), "stream": False}
     if call.model:
         body["model"] = call.model
     return orjson.dumps(body)

@@ -45,8 +45,8 @@ def a_run(case_count: int = 10, repeats: int = 1, **said: Any) -> Run:
     default = Run(
         id=new_id(),
         workspace_id=OURS,
-        test_set_id=new_id(),
-        context_id=new_id(),
+        subject_id=new_id(),
+        target_id=new_id(),
         revision=3,
         mode="independent",
         language="en",
@@ -84,7 +84,21 @@ async def running(database: Database, case_count: int = 10, repeats: int = 1, **
     """A frozen run with its first tickets out."""
     run = await inserted(database, a_run(case_count, repeats, **said))
     records: list[tuple[Any, ...]] = [
-        (run.id, (repeat - 1) * case_count + place, UUID(int=place), repeat, f"question {place}", "", "exact_match", 0.5, [], None, None)
+        (
+            run.id,
+            (repeat - 1) * case_count + place,
+            UUID(int=place),
+            repeat,
+            f"question {place}",
+            "",
+            "exact_match",
+            0.5,
+            [],
+            None,
+            None,
+            None,
+            False,
+        )
         for repeat in range(1, repeats + 1)
         for place in range(case_count)
     ]
@@ -147,7 +161,7 @@ async def tickets_out(database: Database, run: Run) -> list[tuple[int, int, int]
 def scores(run: Run, ords: Sequence[int], seq: int, status: str = "passed") -> Received:
     """What scoring says of executed cases."""
     scored = [
-        scoring_events.ScoredCase(executed=events_pb2.ExecutedCase(ord=ord_), score=scoring_events.Score(status=status)) for ord_ in ords
+        scoring_events.ScoredCase(executed=events_pb2.ExecutedCase(ord=ord_), scores=[scoring_events.Score(status=status)]) for ord_ in ords
     ]
     return Received(seq, scoring_events.CasesScored(run_id=str(run.id), cases=scored))
 

@@ -76,7 +76,7 @@ class Shop:
         return worker, self.begin(worker.run())
 
     def begin(self, work: object) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type]
+        task: asyncio.Task[None] = asyncio.create_task(work)  # type: ignore[arg-type, call-arg]
         self.tasks.append(task)
         return task
 
@@ -255,7 +255,7 @@ async def test_a_renewal_under_way_ends_no_work_that_began_since(shop: Shop, mon
 
     async def renew(*arguments: object) -> set[int]:
         # Rows keep a long lease: only what the worker makes of a slow renewal is looked at.
-        kept = await slow(*arguments[:-1], timedelta(seconds=20))  # type: ignore[arg-type]
+        kept = await slow(*arguments[:-1], timedelta(seconds=20))  # type: ignore[arg-type, call-arg]
         await asyncio.sleep(0.1)
         return kept
 

@@ -178,9 +178,9 @@ async def test_a_deleted_run_leaves_nothing_behind(database: Database) -> None:
 
 async def test_the_runs_of_a_deleted_set_go_with_it(database: Database) -> None:
     run, other = await running(database, 2), await running(database, 2)
-    await operations.forget_subject(database, THEIRS, run.test_set_id, NOW)
+    await operations.forget_subject(database, THEIRS, run.subject_id, NOW)
     assert len(await rows(database, "SELECT 1 FROM runs")) == 2
-    await operations.forget_subject(database, OURS, run.test_set_id, NOW)
-    await operations.forget_subject(database, OURS, run.test_set_id, NOW)
+    await operations.forget_subject(database, OURS, run.subject_id, NOW)
+    await operations.forget_subject(database, OURS, run.subject_id, NOW)
     assert [row["id"] for row in await rows(database, "SELECT id FROM runs")] == [other.id]
     assert len(await said(database, "runner.run_deleted")) == 1

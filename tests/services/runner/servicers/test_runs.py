@@ -215,7 +215,7 @@ async def test_open_runs_of_a_set_are_listed_newest_first(served: Served) -> Non
     started = [(await served.start(test_set_id=test_set)).id for _ in range(3)]
     async with served.database.transaction() as connection:
         await connection.execute("UPDATE runs SET state = 'completed' WHERE id = $1", UUID(started[1]))
-    request = runner_pb2.ListOpenRunsRequest(test_set_id=test_set)
+    request = runner_pb2.ListOpenRunsRequest(subject_id=test_set)
     found = await served.internal.ListOpenRuns(request, metadata=served.service.metadata(OURS))
     assert [run.id for run in found.runs] == [started[2], started[0]]
     assert not (await served.internal.ListOpenRuns(request, metadata=served.service.metadata(THEIRS))).runs
@@ -250,7 +250,7 @@ async def test_readers_that_read_slowly_hold_no_connection(served: Served) -> No
 async def test_the_runs_of_a_forgotten_set_are_gone_at_once(served: Served) -> None:
     test_set = str(new_id())
     await served.start(test_set_id=test_set)
-    request = runner_pb2.ForgetSubjectRequest(test_set_id=test_set)
+    request = runner_pb2.ForgetSubjectRequest(subject_id=test_set)
     await served.internal.ForgetSubject(request, metadata=served.service.metadata(THEIRS))
     assert len(await rows(served.database, "SELECT 1 FROM runs")) == 1
     await served.internal.ForgetSubject(request, metadata=served.service.metadata(OURS))
