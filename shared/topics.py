@@ -33,6 +33,7 @@ class Topic:
 
 
 SUBJECT_DELETED = Topic("catalog.subject_deleted", catalog_events.SubjectDeleted, ("runner", "reporting"))
+SCHEDULE_SET = Topic("catalog.schedule_set", catalog_events.ScheduleSet, ("runner",))
 RUN_STARTED = Topic("runner.run_started", runner_events.RunStarted, ("reporting",))
 # Tickets are rows of the runner, which issues them again itself: nobody keeps an inbox of them.
 TICKETS = Topic("runner.tickets", runner_events.Ticket, stream=WORK)
@@ -41,7 +42,10 @@ RUN_FINISHED = Topic("runner.run_finished", runner_events.RunFinished, ("reporti
 RUN_DELETED = Topic("runner.run_deleted", runner_events.RunDeleted, ("reporting", "scoring"))
 CASES_SCORED = Topic("scoring.cases_scored", scoring_events.CasesScored, ("runner", "reporting"))
 
-TOPICS = {topic.name: topic for topic in (SUBJECT_DELETED, RUN_STARTED, TICKETS, CASES_EXECUTED, RUN_FINISHED, RUN_DELETED, CASES_SCORED)}
+TOPICS = {
+    topic.name: topic
+    for topic in (SUBJECT_DELETED, SCHEDULE_SET, RUN_STARTED, TICKETS, CASES_EXECUTED, RUN_FINISHED, RUN_DELETED, CASES_SCORED)
+}
 
 
 def published_by(service: str) -> tuple[Topic, ...]:

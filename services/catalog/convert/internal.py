@@ -1,11 +1,13 @@
 """What the other services are told → messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import asyncpg
 
 from assay.catalog.internal.v1 import catalog_pb2 as pb
 from services.catalog.convert.contexts import struct
+from services.catalog.entities.connections import Connection
 from services.catalog.operations.targets import Access, Judging, Resolved
 from shared.identity import Credential, Principal
 
@@ -29,20 +31,21 @@ def resolved(found: Resolved) -> pb.ResolvedTarget:
         case_count=found.test_set.test_case_count,
         mode=found.test_set.outline.mode,
         language=found.test_set.outline.language,
-        target=_target(found),
+        target=target(found.connection, found.model, found.context.prompt.statement, found.context.prompt.parameters),
     )
 
 
-def _target(found: Resolved) -> pb.Target:
-    settings, prompt = found.connection.settings, found.context.prompt
+def target(connection: Connection, model: str | None, statement: str = "", parameters: Mapping[str, Any] | None = None) -> pb.Target:
+    """What is called, whatever stands for a context in its family."""
+    settings = connection.settings
     return pb.Target(
-        connection_id=str(found.connection.id),
-        connection_revision=found.connection.revision,
+        connection_id=str(connection.id),
+        connection_revision=connection.revision,
         kind=settings.kind,
         base_url=settings.base_url or "",
-        model=found.model or "",
-        statement=prompt.statement,
-        parameters=struct(prompt.parameters),
+        model=model or "",
+        statement=statement,
+        parameters=struct(parameters),
         max_concurrency=settings.max_concurrency,
         requests_per_minute=settings.requests_per_minute or 0,
         timeout_ms=settings.timeout_ms,
