@@ -19,6 +19,23 @@ MAX_LINES = 350
 
 # Verb, path, RPC without "assay.": whoever routes a new one lists it here, and thereby makes it public.
 ROUTED = """
+POST /v2/ai/assistants catalog.v1.AssistantService/CreateAssistant
+GET /v2/ai/assistants catalog.v1.AssistantService/ListAssistants
+GET /v2/ai/assistants/{assistant_id} catalog.v1.AssistantService/GetAssistant
+POST /v2/ai/assistants/{assistant_id} catalog.v1.AssistantService/UpdateAssistant
+PATCH /v2/ai/assistants/{assistant_id} catalog.v1.AssistantService/UpdateAssistant
+DELETE /v2/ai/assistants/{assistant_id} catalog.v1.AssistantService/DeleteAssistant
+POST /v2/ai/assistants/{assistant_id}/versions catalog.v1.AssistantService/CreateAssistantVersion
+GET /v2/ai/assistants/{assistant_id}/versions catalog.v1.AssistantService/ListAssistantVersions
+GET /v2/ai/assistants/{assistant_id}/versions/{version_id} catalog.v1.AssistantService/GetAssistantVersion
+POST /v2/ai/assistants/{assistant_id}/versions/{version_id}/promote catalog.v1.AssistantService/PromoteAssistantVersion
+POST /v2/ai/assistants/tests catalog.v1.AssistantTestService/CreateAssistantTest
+GET /v2/ai/assistants/tests catalog.v1.AssistantTestService/ListAssistantTests
+GET /v2/ai/assistants/tests/{test_id} catalog.v1.AssistantTestService/GetAssistantTest
+PUT /v2/ai/assistants/tests/{test_id} catalog.v1.AssistantTestService/UpdateAssistantTest
+DELETE /v2/ai/assistants/tests/{test_id} catalog.v1.AssistantTestService/DeleteAssistantTest
+GET /v2/ai/assistants/tests/test-suites catalog.v1.AssistantTestService/ListTestSuites
+PUT /v2/ai/assistants/tests/test-suites/{suite_name} catalog.v1.AssistantTestService/UpdateTestSuite
 POST /v1/connections catalog.v1.ConnectionService/CreateConnection
 GET /v1/connections catalog.v1.ConnectionService/ListConnections
 GET /v1/connections/{connection_id} catalog.v1.ConnectionService/GetConnection
@@ -76,6 +93,7 @@ GET /v1/evaluation/compare reporting.v1.ReportService/CompareRuns
 POST /v1/evaluation/runs runner.v1.RunService/StartRun
 POST /v1/evaluation/runs/{run_id}/cancel runner.v1.RunService/CancelRun
 DELETE /v1/evaluation/runs/{run_id} runner.v1.RunService/DeleteRun
+GET /model-hub/eval-groups/get_evals_list scoring.v1.TemplateService/ListEvals
 POST /simulate/agent-definitions/create catalog.v1.AgentDefinitionService/CreateAgentDefinition
 GET /simulate/agent-definitions catalog.v1.AgentDefinitionService/ListAgentDefinitions
 GET /simulate/agent-definitions/{agent_id} catalog.v1.AgentDefinitionService/GetAgentDefinition
