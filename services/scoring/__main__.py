@@ -12,11 +12,14 @@ import grpc
 
 from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStub
 from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub, add_OutboxServiceServicer_to_server
-from services.scoring import consumer, operations
+from assay.scoring.internal.v1.templates_pb2_grpc import add_TemplateInternalServiceServicer_to_server
+from assay.scoring.v1.templates_pb2_grpc import add_TemplateServiceServicer_to_server
+from services.scoring import consumer, operations, registry
 from services.scoring.clients import Catalog, Runner
 from services.scoring.embedding import Embedder
 from services.scoring.judge import Judge
 from services.scoring.scorers import Scorers
+from services.scoring.servicers.templates import TemplateInternalServicer, TemplateServicer
 from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
 from shared import config, guard, observe, server
@@ -49,6 +52,7 @@ class Config:
     metrics_listen: str = ""
     instance: str = "scoring"
     lease_seconds: float = 15.0
+    requests_per_second: float = 0.0  # per credential and process; 0: no limit
     allowed_networks: tuple[str, ...] = ()
     log_level: str = "info"
 
@@ -69,6 +73,7 @@ async def main(settings: Config) -> None:
     database = Database(await open_pool(settings.postgres_url, 10), relay.wake)
     session = guard.open_session(guard.Guard(settings.allowed_networks))
     judge, embedder = Judge(session, JudgeCache(database)), Embedder(Path(settings.model_dir))
+    templates = registry.load()
     catalog, runner = Catalog(catalog_channel, identity), Runner(runner_channel, identity)
     parts = operations.Parts(database, Scorers(embedder, judge), catalog, runner, Tries(database), now)
     ear = Ear(SERVICE, broker, settings.lease_seconds)
@@ -77,6 +82,8 @@ async def main(settings: Config) -> None:
 
     def register(on: grpc.aio.Server) -> None:
         add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, database), on)
+        add_TemplateInternalServiceServicer_to_server(TemplateInternalServicer(templates), on)
+        add_TemplateServiceServicer_to_server(TemplateServicer(templates), on)
 
     async def close() -> None:
         await judge.close()
@@ -92,7 +99,7 @@ async def main(settings: Config) -> None:
         server.App(
             SERVICE,
             settings.listen,
-            Boundary(identifier),
+            Boundary(identifier, settings.requests_per_second),
             register,
             partial(until_migrated, database, SCHEMA_VERSION),
             tasks=[

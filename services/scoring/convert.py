@@ -7,15 +7,22 @@ from uuid import UUID
 
 from google.protobuf import json_format, timestamp_pb2
 
-from assay.catalog.internal.v1 import catalog_pb2
+from assay.catalog.internal.v1 import catalog_pb2, parts_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
-from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.scoring.entities import Endpoint, Item, Judging, Score, Scored, Verdict
+from assay.scoring.internal.v1 import events_pb2 as scoring_events, templates_pb2
+from assay.scoring.v1 import templates_pb2 as public_templates
+from services.scoring.cases import Case
+from services.scoring.checking import Fault
+from services.scoring.entities import Endpoint, Evaluator, Item, Judging, Score, Scored, Verdict
+from services.scoring.registry import Template
+from shared import json_values
 from shared.hygiene import UNSTORABLE, cleaned
 from shared.outbox import parts_by_size
 
 # Characters of one reason, error or warning.
 MAX_TEXT = 4_000
+# What the documented API calls a template that nobody of the workspace made.
+BUILT_IN = "futureagi_built"
 
 
 def judging(workspace: UUID, settings: catalog_pb2.JudgeSettings) -> Judging:
@@ -40,6 +47,61 @@ def item(case: events_pb2.ExecutedCase, texts: runner_pb2.CaseTexts | None, judg
         language,
         judge=judged.judge,
         require_judge=judged.require_judge,
+    )
+
+
+def case(executed: events_pb2.ExecutedCase, texts: runner_pb2.CaseTexts | None, judged: Judging, language: str) -> Case:
+    """What evaluators judge of a case that has an output."""
+    source = executed if texts is None else texts
+    record = json_values.plain(source.record)
+    return Case(source.question, source.expected, source.output, tuple(executed.keywords), language, record, judged)
+
+
+def evaluator(message: parts_pb2.Evaluator) -> Evaluator:
+    """One of an event's evaluators, or one that is looked at before a run."""
+    passing_score = message.passing_score if message.HasField("passing_score") else None
+    mapping = {key: source for key, source in sorted(message.mapping.items()) if source}
+    return Evaluator(message.name, message.template, mapping, json_values.plain(message.config), passing_score, message.error_localizer)
+
+
+def template(known: Template) -> templates_pb2.Template:
+    """A template as the other services see it."""
+    return templates_pb2.Template(
+        id=known.id,
+        name=known.name,
+        version=known.version,
+        description=known.description,
+        required_keys=known.required_keys,
+        tags=known.tags,
+        needs_model=known.needs_model,
+        passing_score=known.passing_score,
+    )
+
+
+def listed(known: Template) -> public_templates.Eval:
+    """A template as everybody sees it."""
+    return public_templates.Eval(
+        id=known.id,
+        name=known.name,
+        eval_template_name=known.name,
+        eval_required_keys=known.required_keys,
+        eval_template_tags=known.tags,
+        description=known.description,
+        is_model_required=known.needs_model,
+        type=BUILT_IN,
+    )
+
+
+def checked(faults: Sequence[Fault], templates: Sequence[Template | None]) -> templates_pb2.CheckEvaluatorsResponse:
+    """What was found of evaluators, and the template of each."""
+    return templates_pb2.CheckEvaluatorsResponse(
+        faults=[
+            templates_pb2.CheckEvaluatorsResponse.Fault(
+                index=fault.index, field=fault.field, message=fault.message, unknown_template=fault.unknown_template
+            )
+            for fault in faults
+        ],
+        templates=[templates_pb2.Template() if known is None else template(known) for known in templates],
     )
 
 

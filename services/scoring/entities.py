@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 Status = Literal["passed", "failed", "error", "not_applicable", "unscored"]
@@ -131,11 +131,30 @@ class JudgeError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Evaluator:
+    """One way to judge an output: a template by name or id, what is filled into its keys, and its settings.
+
+    passing_score is 0-1, None: the template's own. localize: whether the spans that a failure rests on are looked for.
+    """
+
+    name: str
+    template: str
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    passing_score: float | None = None
+    localize: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
-    """What one evaluator found of a case; its name is unique among those of the case."""
+    """What one evaluator found of a case; its name is unique among those of the case.
+
+    localized: whether the evidence is told with the score, rather than only kept.
+    """
 
     evaluator: str
     score: Score
+    localized: bool = False
 
 
 @dataclass(frozen=True, slots=True)
