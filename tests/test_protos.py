@@ -90,6 +90,17 @@ GET /v1/evaluation/runs/{run_id}/export reporting.v1.ReportService/ExportResults
 GET /v1/evaluation/runs/{run_id}/events reporting.v1.ReportService/StreamRunEvents
 GET /v1/evaluation/test-sets/{test_set_id}/history reporting.v1.ReportService/ListRunHistory
 GET /v1/evaluation/compare reporting.v1.ReportService/CompareRuns
+GET /v2/ai/assistants/tests/{test_id}/runs reporting.v1.AssistantTestReportService/ListTestRuns
+GET /v2/ai/assistants/tests/{test_id}/runs/{run_id} reporting.v1.AssistantTestReportService/GetTestRun
+GET /v2/ai/assistants/tests/test-suites/{suite_name}/runs reporting.v1.AssistantTestReportService/ListSuiteRuns
+GET /api/v2/projects/{project_id}/test-runs reporting.v1.ProjectTestRunReportService/ListProjectTestRuns
+GET /api/v2/projects/{project_id}/test-runs/id/{test_run_id} reporting.v1.ProjectTestRunReportService/GetProjectTestRun
+GET /simulate/run-tests/{run_test_id}/executions reporting.v1.SimulationReportService/ListExecutions
+GET /simulate/run-tests/{run_test_id}/eval-summary reporting.v1.SimulationReportService/GetEvalSummary
+POST /api/v2/projects/{project_id}/test-runs runner.v1.ProjectTestRunService/CreateProjectTestRun
+POST /api/v2/projects/{project_id}/sessions/{session_id}/completions runner.v1.ProjectTestRunService/RecordCompletion
+POST /api/v2/projects/{project_id}/sessions/{session_id}/traces/id/{trace_id} runner.v1.ProjectTestRunService/RecordTrace
+POST /test-case/{id}/run runner.v1.PromptTestCaseRunService/RunPromptTestCase
 POST /v1/evaluation/runs runner.v1.RunService/StartRun
 POST /v1/evaluation/runs/{run_id}/cancel runner.v1.RunService/CancelRun
 DELETE /v1/evaluation/runs/{run_id} runner.v1.RunService/DeleteRun
@@ -150,7 +161,7 @@ def test_the_routed_rpcs_are_exactly_these(descriptor: descriptor_pb2.FileDescri
 
 def test_envoy_is_given_these_rpcs_and_no_other() -> None:
     here = Address("127.0.0.1", 1)
-    settings = Settings(here, here, dict.fromkeys(("catalog", "reporting", "runner"), (here,)), DESCRIPTOR)
+    settings = Settings(here, here, dict.fromkeys(("catalog", "reporting", "runner", "scoring"), (here,)), DESCRIPTOR)
     manager = yaml.safe_load(render(settings))["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     routes = manager["route_config"]["virtual_hosts"][0]["routes"]
     rpcs = {line.split()[2] for line in ROUTED.split("\n")[1:-1]}
