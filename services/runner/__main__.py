@@ -15,6 +15,8 @@ import grpc
 from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStub
 from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub, add_OutboxServiceServicer_to_server
 from assay.runner.internal.v1.runner_pb2_grpc import add_RunnerInternalServiceServicer_to_server
+from assay.runner.v1.project_test_runs_pb2_grpc import add_ProjectTestRunServiceServicer_to_server
+from assay.runner.v1.prompt_test_case_runs_pb2_grpc import add_PromptTestCaseRunServiceServicer_to_server
 from assay.runner.v1.runs_pb2_grpc import add_RunServiceServicer_to_server
 from services.runner import consumer
 from services.runner.calls import Caller
@@ -25,6 +27,8 @@ from services.runner.operations import runs as run_operations
 from services.runner.operations.completion import Completion
 from services.runner.reconciler import Reconciler
 from services.runner.servicers.internal import RunnerInternalServicer
+from services.runner.servicers.projects import ProjectTestRunServicer
+from services.runner.servicers.prompt_cases import PromptTestCaseRunServicer
 from services.runner.servicers.runs import Parts, RunServicer
 from services.runner.targets import Target
 from services.runner.targets.builtin import Builtin
@@ -112,6 +116,8 @@ async def main(settings: Config) -> None:
 
     def register(on: grpc.aio.Server) -> None:
         add_RunServiceServicer_to_server(RunServicer(parts), on)
+        add_ProjectTestRunServiceServicer_to_server(ProjectTestRunServicer(parts), on)
+        add_PromptTestCaseRunServiceServicer_to_server(PromptTestCaseRunServicer(parts), on)
         add_RunnerInternalServiceServicer_to_server(RunnerInternalServicer(database, cancelled, now), on)
         add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, database), on)
 

@@ -15,8 +15,10 @@ from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServ
 from services.runner import convert
 from services.runner.entities import Run, Subject
 from shared.channels import ServiceIdentity
+from shared.remembered import Remembered
 
 TIMEOUT = 10.0
+KNOWN_SECONDS = 30.0
 STREAM_TIMEOUT = 600.0
 FORGET_TIMEOUT = 1.0
 
@@ -37,6 +39,7 @@ class Catalog:
     def __init__(self, channel: grpc.aio.Channel, identity: ServiceIdentity) -> None:
         self._stub = CatalogInternalServiceStub(channel)
         self._subjects = SubjectInternalServiceStub(channel)
+        self._known: Remembered[tuple[UUID, str, str], bool] = Remembered(KNOWN_SECONDS)
         self._identity = identity
 
     async def resolve(self, workspace: UUID, test_set_id: UUID, context_id: UUID) -> Subject:
@@ -56,6 +59,14 @@ class Catalog:
         """What a run of another family executes: the subject, then its cases. Passes on NOT_FOUND and INVALID_ARGUMENT."""
         async for part in self._subjects.OpenSubject(request, metadata=self._identity.metadata(workspace), timeout=STREAM_TIMEOUT):
             yield part
+
+    async def check(self, workspace: UUID, family: str, subject_id: str) -> None:
+        """Passes on NOT_FOUND if the workspace has no such subject. What exists is believed for half a minute."""
+        if self._known.get((workspace, family, subject_id)) is not None:
+            return
+        request = subjects_pb2.CheckSubjectRequest(family=family, subject_id=subject_id)
+        await self._subjects.CheckSubject(request, metadata=self._identity.metadata(workspace), timeout=TIMEOUT)
+        self._known.put((workspace, family, subject_id), True)
 
     async def suite(self, workspace: UUID, name: str) -> list[UUID]:
         """The assistant tests of a suite, in order of creation. Passes on NOT_FOUND."""

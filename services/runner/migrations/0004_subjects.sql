@@ -21,7 +21,8 @@ CREATE INDEX runs_of_group ON runs (workspace_id, family, group_key) WHERE group
 ALTER TABLE run_cases ADD COLUMN plan jsonb;    -- simulation, messages and content of a case that has any
 ALTER TABLE run_cases ADD COLUMN record jsonb;  -- what is known of its execution beside the output
 ALTER TABLE run_cases ADD COLUMN results integer NOT NULL DEFAULT 1;    -- how many evaluators judged it
-ALTER TABLE run_cases ADD COLUMN awaited boolean NOT NULL DEFAULT false; -- the client has not recorded it yet
+ALTER TABLE run_cases ADD COLUMN awaited boolean;  -- the client has not recorded it yet; null: the suite executes it
 CREATE INDEX run_cases_awaited ON run_cases (run_id, ord) WHERE awaited;
+CREATE INDEX run_cases_recorded ON run_cases (run_id, case_id) WHERE awaited IS NOT NULL;
 
 -- migrate:down

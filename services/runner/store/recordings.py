@@ -16,7 +16,7 @@ async def record(connection: Connection, workspace: UUID, run_id: UUID, case_id:
             UPDATE run_cases c SET output = $4, error = $5, execution_time_ms = $6, record = $7, awaited = false, attempts = c.attempts + 1
             FROM runs r
             WHERE r.workspace_id = $1 AND r.id = $2 AND r.client_driven AND r.state = 'running'
-              AND c.run_id = $2 AND c.case_id = $3 AND c.state = 'queued'
+              AND c.run_id = $2 AND c.case_id = $3 AND c.awaited IS NOT NULL AND c.state = 'queued'
             RETURNING true
             """,
             workspace,
@@ -32,7 +32,11 @@ async def record(connection: Connection, workspace: UUID, run_id: UUID, case_id:
 
 async def has_case(connection: Connection, run_id: UUID, case_id: UUID) -> bool:
     """Whether the run has this case."""
-    return bool(await connection.fetchval("SELECT true FROM run_cases WHERE run_id = $1 AND case_id = $2 LIMIT 1", run_id, case_id))
+    return bool(
+        await connection.fetchval(
+            "SELECT true FROM run_cases WHERE run_id = $1 AND case_id = $2 AND awaited IS NOT NULL LIMIT 1", run_id, case_id
+        )
+    )
 
 
 async def awaits(connection: Connection, run_id: UUID) -> bool:

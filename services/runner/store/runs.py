@@ -137,6 +137,11 @@ async def open_of_subject(connection: Connection, workspace: UUID, subject_id: U
     return [_run(row) for row in rows]
 
 
+async def lock_subject(connection: Connection, subject_id: UUID) -> None:
+    """Until the transaction ends nobody else passes here for the same subject."""
+    await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1::text, 2))", str(subject_id))
+
+
 async def open_of_group(connection: Connection, workspace: UUID, family: str, group_key: str) -> list[Run]:
     """The runs of a group that aren't final, newest first."""
     rows = await connection.fetch(

@@ -230,7 +230,7 @@ def frozen(of: Run, repeat: int, position: int, batch: Sequence[catalog_pb2.Case
             case.file_url or None,
             case.file_mime_type or None,
             plan(case),
-            of.client_driven,
+            True if of.client_driven else None,
         )
         for index, case in enumerate(batch)
     ]

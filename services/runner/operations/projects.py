@@ -1,0 +1,62 @@
+"""Family A: runs over a dataset that the client executes."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from assay.runner.v1 import project_test_runs_pb2 as pb
+from services.runner.clients import Catalog
+from services.runner.convert import projects as convert
+from services.runner.operations import opening, recording
+from services.runner.projects import NewTestRun
+from services.runner.store import runs
+from services.runner.subjects import Recording
+from shared.errors import NotFound
+from shared.idempotency import Effect, Key, answered, once
+from shared.postgres import Connection, Database
+
+PROJECT = "project"
+
+
+async def create(
+    database: Database, catalog: Catalog, workspace: UUID, asked: NewTestRun, when: tuple[Key | None, datetime]
+) -> pb.CreatedTestRun:
+    """Starts a run and answers it with its cases; `when` is (idempotency key, now). Raises EmptySet; passes on the catalog's refusals."""
+    key, now = when
+    known = await answered(database, key, pb.CreatedTestRun)
+    if known is not None:
+        return known
+    opened = await opening.read(catalog, workspace, convert.opening(asked))
+    accepting = opening.Accepting(workspace, "api", now, _details(asked, now))
+
+    async def accept(connection: Connection) -> pb.CreatedTestRun:
+        run = await opening.begin(connection, opened, accepting)
+        return convert.created(run, opened, with_outputs=asked.include_outputs)
+
+    return await once(database, key, Effect(pb.CreatedTestRun, accept))
+
+
+def _details(asked: NewTestRun, now: datetime) -> Mapping[str, Any]:
+    return {
+        "name": asked.name or f"{asked.dataset_name} {now:%Y-%m-%d %H:%M:%S}",
+        "description": asked.description,
+        "flavor_name": asked.flavor_name,
+        "include_outputs": asked.include_outputs,
+    }
+
+
+async def record(database: Database, catalog: Catalog, workspace: UUID, project: str, case: tuple[UUID, UUID], said: Recording) -> None:
+    """Keeps what a client says of a case, given as (run id, case id). Raises NotFound for the project, the run, the case; WrongState."""
+    run_id, case_id = case
+    await check_project(catalog, workspace, project)
+    async with database.connection() as connection:
+        run = await runs.get(connection, workspace, run_id)
+    if run.family != convert.DATASET or run.group_key != project.lower():
+        raise NotFound("run")
+    await recording.record(database, workspace, run_id, case_id, said)
+
+
+async def check_project(catalog: Catalog, workspace: UUID, project: str) -> None:
+    """Passes on NOT_FOUND if the workspace has no such project."""
+    await catalog.check(workspace, PROJECT, project)
