@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 import grpc
 
-from assay.catalog.internal.v1 import catalog_pb2_grpc
+from assay.catalog.internal.v1 import catalog_pb2_grpc, subjects_pb2_grpc
 from assay.catalog.v1 import (
+    assistant_tests_pb2_grpc,
+    assistants_pb2_grpc,
     connections_pb2_grpc,
     contexts_pb2_grpc,
     evaluation_criteria_pb2_grpc,
@@ -23,6 +25,9 @@ from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
 from assay.scoring.internal.v1.templates_pb2_grpc import TemplateInternalServiceStub
 from services.catalog.clients import Peers
 from services.catalog.consumer import hearing
+from services.catalog.operations.agents import Agents
+from services.catalog.operations.assistant_test_subject import AssistantTestSubject, SuiteSubject
+from services.catalog.operations.assistant_tests import SUITE, TEST, AssistantTests
 from services.catalog.operations.connections import Connections
 from services.catalog.operations.contexts import Contexts
 from services.catalog.operations.credentials import Credentials
@@ -34,11 +39,14 @@ from services.catalog.operations.test_cases import TestCases
 from services.catalog.operations.test_sets import TestSets
 from services.catalog.pruning import prune_for_ever
 from services.catalog.secrets_box import KeyRing, read_keys
+from services.catalog.servicers.assistant_tests import AssistantTestServicer
+from services.catalog.servicers.assistants import AssistantServicer
 from services.catalog.servicers.connections import ConnectionServicer
 from services.catalog.servicers.contexts import ContextServicer
 from services.catalog.servicers.evaluation_criteria import EvaluationCriterionServicer
 from services.catalog.servicers.files import FileServicer
 from services.catalog.servicers.internal import CatalogInternalServicer
+from services.catalog.servicers.subjects import Opener, SubjectInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
 from shared import config, observe, server
@@ -109,10 +117,23 @@ class Rooms:
         catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(internal, grpc_server)
         outbox_pb2_grpc.add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, self.database), grpc_server)
         self._register_projects(grpc_server)
+        self._register_assistants(grpc_server)
+        self._register_subjects(grpc_server)
 
     def _register_projects(self, grpc_server: grpc.aio.Server) -> None:
         criteria = EvaluationCriterionServicer(Evaluators(self.database, self.peers, now))
         evaluation_criteria_pb2_grpc.add_EvaluationCriterionServiceServicer_to_server(criteria, grpc_server)
+
+    def _register_assistants(self, grpc_server: grpc.aio.Server) -> None:
+        assistants = AssistantServicer(Agents(self.database, now))
+        assistants_pb2_grpc.add_AssistantServiceServicer_to_server(assistants, grpc_server)
+        tests = AssistantTestServicer(AssistantTests(self.database, self.peers, now))
+        assistant_tests_pb2_grpc.add_AssistantTestServiceServicer_to_server(tests, grpc_server)
+
+    def _register_subjects(self, grpc_server: grpc.aio.Server) -> None:
+        suites = SuiteSubject(self.database)
+        openers: dict[str, Opener] = {TEST: AssistantTestSubject(self.database), SUITE: suites}
+        subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(SubjectInternalServicer(openers, suites), grpc_server)
 
 
 def now() -> datetime:

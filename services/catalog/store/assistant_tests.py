@@ -115,6 +115,12 @@ async def tests_of(sql: Sql, workspace: UUID, suite: str) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+async def has_tests(sql: Sql, workspace: UUID, suite: str) -> bool:
+    """Whether a suite has a test."""
+    found: bool = await sql.fetchval("SELECT EXISTS (SELECT FROM assistant_tests WHERE workspace_id = $1 AND suite = $2)", workspace, suite)
+    return found
+
+
 async def add_suite(sql: Sql, workspace: UUID, name: str) -> None:
     """Makes the row that a suite's schedule is kept in, unless it is there."""
     await sql.execute(
