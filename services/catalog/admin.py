@@ -1,4 +1,4 @@
-"""Workspaces, keys and judges from the command line, on the local stack `make admin ARGS="COMMAND"`. Prints one JSON object."""
+"""Workspaces, keys, judges and defaults from the command line, on the local stack `make admin ARGS="COMMAND"`. Prints one JSON object."""
 
 import argparse
 import asyncio
@@ -15,9 +15,10 @@ from uuid import UUID
 import asyncpg
 import jwt
 
-from services.catalog.entities.workspaces import Judge
+from services.catalog.entities.workspaces import Judge, Simulator
 from services.catalog.operations.connections import Connections
 from services.catalog.operations.credentials import Credentials
+from services.catalog.operations.defaults import Defaults
 from services.catalog.secrets_box import read_keys
 from shared import config
 from shared.errors import DomainError, Invalid, Unavailable
@@ -25,7 +26,7 @@ from shared.identity import read_issuers
 from shared.ids import canonical_id
 from shared.postgres import OUTAGES, Database, open_pool, until_migrated
 
-SCHEMA = "0002"
+SCHEMA = "0003"
 ALL_SCOPES = ("studio",)
 JWT_DAYS = 30
 DAY_SECONDS = 86_400
@@ -50,6 +51,11 @@ class Desk:
 
     credentials: Credentials
     settings: Config
+
+    @property
+    def defaults(self) -> Defaults:
+        """What workspaces fall back on."""
+        return Defaults(self.credentials.database, self.credentials.now)
 
 
 Answer = dict[str, object]
@@ -95,6 +101,24 @@ async def set_judge(desk: Desk, wanted: argparse.Namespace) -> Answer:
     await desk.credentials.set_judge(wanted.workspace, Judge(wanted.connection, wanted.model, wanted.require))
     connection = str(wanted.connection) if wanted.connection else None
     return {"workspace_id": str(wanted.workspace), "connection_id": connection, "model": wanted.model, "require": wanted.require}
+
+
+async def set_default_connection(desk: Desk, wanted: argparse.Namespace) -> Answer:
+    """`default-connection set`: what answers for assistants that name no connection."""
+    await desk.defaults.set_connection(wanted.workspace, wanted.connection)
+    return {"workspace_id": str(wanted.workspace), "connection_id": str(wanted.connection)}
+
+
+async def set_simulator(desk: Desk, wanted: argparse.Namespace) -> Answer:
+    """`simulator set`: the model that plays the simulated user of conversations."""
+    await desk.defaults.set_simulator(wanted.workspace, Simulator(wanted.connection, wanted.model))
+    return {"workspace_id": str(wanted.workspace), "connection_id": str(wanted.connection), "model": wanted.model}
+
+
+async def clear_simulator(desk: Desk, wanted: argparse.Namespace) -> Answer:
+    """`simulator clear`: scripts are read out again."""
+    await desk.defaults.set_simulator(wanted.workspace, Simulator())
+    return {"workspace_id": str(wanted.workspace), "connection_id": None, "model": None}
 
 
 async def reseal(desk: Desk, _wanted: argparse.Namespace) -> Answer:
@@ -163,7 +187,14 @@ def arguments() -> argparse.ArgumentParser:
     judge.add_argument("--connection", type=_id, help="left out: nobody judges")
     judge.add_argument("--model")
     judge.add_argument("--require", action="store_true", help="leave cases unscored rather than use the heuristic")
-    for of_workspace in (project, token, key, made_jwt, judge):
+    default = _verb(_verbs(nouns, "default-connection"), "set", set_default_connection)
+    simulators = _verbs(nouns, "simulator")
+    simulator = _verb(simulators, "set", set_simulator)
+    simulator.add_argument("--model")
+    for connected in (default, simulator):
+        connected.add_argument("--connection", type=_id, required=True)
+    cleared = _verb(simulators, "clear", clear_simulator)
+    for of_workspace in (project, token, key, made_jwt, judge, default, simulator, cleared):
         of_workspace.add_argument("--workspace", type=_id, required=True)
     _verb(_verbs(nouns, "secrets"), "reseal", reseal)
     return parser
