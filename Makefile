@@ -71,6 +71,11 @@ format: dev ## format the code and fix what ruff can fix
 protos: venv ## generate gen/ (stubs and the gateway's descriptor set) from protos/
 	@$(PY) -m deploy.local.protos
 
+.PHONY: openapi
+openapi: venv ## write the OpenAPI document of the whole gateway to gen/openapi.json, and the page that shows it to gen/docs.html
+	@$(PY) -m deploy.local.protos
+	@$(PY) -m gateway.openapi --descriptor gen/assay.pb --out gen
+
 .PHONY: stubs
 stubs: dev ## build the stubs for internal gRPC clients as a wheel in .local/stubs/
 	@$(PY) -m deploy.local.stubs

@@ -7,7 +7,7 @@ python -m gateway.render --listen 127.0.0.1:8080 --admin 127.0.0.1:9901 --descri
 import argparse
 import ipaddress
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,17 @@ BULK_LIMIT = 16 * 1024 * 1024 + 65536
 """The same where up to 10,000 cases go in or out at once."""
 READ_LIMIT = 32 * 1024 * 1024
 """Bytes that are read of a request's body, if only to refuse it."""
+DOCUMENT_LIMIT = 4 * 1024 * 1024
+"""Bytes of the OpenAPI document, which Envoy keeps in memory."""
+# The page is one file: it loads nothing but the document, and runs nothing but itself.
+PAGE_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'"
+)
+DOCUMENTS = (
+    ("/openapi[.]json", "openapi.json", (("content-type", "application/json"), ("cache-control", "no-cache"))),
+    ("/docs", "docs.html", (("content-type", "text/html; charset=utf-8"), ("content-security-policy", PAGE_POLICY))),
+)
+"""What is served without credentials: URL, file, headers."""
 REPLIES = (
     (400, 3, ""),
     (403, 7, "upgrading the connection is not supported"),
@@ -70,6 +81,8 @@ class Settings:
     """FileDescriptorSet of all protos."""
     descriptor_in_envoy: str = ""
     """Where Envoy finds that file, if not where the renderer does."""
+    documents: str = ""
+    """Folder in which Envoy finds openapi.json and docs.html (`python -m gateway.openapi`); "": they aren't served."""
     allowed_origins: Sequence[str] = ()
     """Origins whose pages may call the API; none: no CORS headers at all."""
     max_connections: int = 20_000
@@ -87,7 +100,14 @@ def render(settings: Settings) -> str:
     limits = {"body_limit": BODY_LIMIT, "bulk_limit": BULK_LIMIT, "read_limit": READ_LIMIT}
     backends = _served(services, settings.backends)
     lua = _lua(limits) + shapes.tables(descriptor, services) + "".join((HERE / "lua" / name).read_text() for name in LUA)
-    return _template().render(settings=settings, services=services, backends=backends, lua=lua, replies=REPLIES, **limits)
+    limits["document_limit"] = DOCUMENT_LIMIT
+    parts = {"documents": list(_documents(settings)), "replies": REPLIES}
+    return _template().render(settings=settings, services=services, backends=backends, lua=lua, **parts, **limits)
+
+
+def _documents(settings: Settings) -> Iterator[tuple[str, str, Sequence[tuple[str, str]]]]:
+    for url, name, headers in DOCUMENTS if settings.documents else ():
+        yield url, f"{settings.documents}/{name}", headers
 
 
 def _lua(numbers: Mapping[str, int]) -> str:
@@ -129,6 +149,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--backend", type=_backend, action="append", required=True, metavar="NAME=HOST:PORT,…")
     parser.add_argument("--descriptor", type=Path, required=True)
     parser.add_argument("--descriptor-in-envoy", default="", metavar="PATH")
+    parser.add_argument("--documents", default="", metavar="FOLDER")
     parser.add_argument("--allowed-origin", action="append", default=[], metavar="ORIGIN")
     parser.add_argument("--max-connections", type=int, default=Settings.max_connections)
     parser.add_argument("--max-heap-bytes", type=int, default=Settings.max_heap_bytes)
@@ -140,6 +161,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
         backends=dict(given.backend),
         descriptor=given.descriptor,
         descriptor_in_envoy=given.descriptor_in_envoy,
+        documents=given.documents,
         allowed_origins=given.allowed_origin,
         max_connections=given.max_connections,
         max_heap_bytes=given.max_heap_bytes,

@@ -8,7 +8,7 @@ from pathlib import Path
 from google.api import annotations_pb2, http_pb2
 from google.protobuf import descriptor_pb2
 
-from assay.common.v1 import http_pb2 as options
+from assay.common.v1 import http_pb2 as options, scope_pb2
 
 # assay.<service>.v1: internal packages (assay.<service>.internal.v1), grpc.health and reflection don't match.
 PUBLIC_PACKAGE = re.compile(r"assay\.(?P<backend>[a-z]+)\.v1")
@@ -65,6 +65,8 @@ class Service:
     """Full name: assay.runner.v1.RunService."""
     backend: str
     """Name of the cluster that serves it: runner."""
+    scope: str
+    """What credentials must carry; "": nothing."""
     methods: tuple[Method, ...]
 
 
@@ -101,7 +103,7 @@ def _service(package: str, service: descriptor_pb2.ServiceDescriptorProto, uploa
         )
         for rpc in service.method
     )
-    return Service(name, package.split(".")[1], methods)
+    return Service(name, package.split(".")[1], service.options.Extensions[scope_pb2.required_scope], methods)
 
 
 def _routes(rpc: descriptor_pb2.MethodDescriptorProto) -> Iterator[Route]:

@@ -86,22 +86,34 @@ def _service(topology: Topology, service: str, instance: str) -> Program:
 
 def _envoy(folders: Folders, topology: Topology) -> Program:
     config = folders.run / "envoy.yaml"
-    config.write_text(_envoy_config(topology))
+    documents = _gateway("openapi", f"--descriptor={DESCRIPTORS}", f"--out={folders.run}").splitlines()
+    config.write_text(_envoy_config(folders, topology))
     # Hot restart would make two stacks meet in one shared memory segment.
     command = [binaries.envoy(), "-c", str(config), "--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]
-    return Program("envoy", command, stop_seconds=5, fingerprint=source_fingerprint(config, DESCRIPTORS))
+    read = source_fingerprint(config, DESCRIPTORS, *map(Path, documents))
+    return Program("envoy", command, stop_seconds=5, fingerprint=read)
 
 
-def _envoy_config(topology: Topology) -> str:
-    """What the gateway's own renderer prints: a process of its own, so that `down` works whatever state the gateway's code is in."""
+def _envoy_config(folders: Folders, topology: Topology) -> str:
     backends = [f"--backend={service}={','.join(topology.endpoints(service))}" for service in SERVICES]
     origins = topology.settings.passed["ASSAY_ALLOWED_ORIGINS"].split(",")
-    places = [f"--listen={topology.gateway}", f"--admin={LOOPBACK}:{topology.ports['envoy-admin']}", f"--descriptor={DESCRIPTORS}"]
+    places = [
+        f"--listen={topology.gateway}",
+        f"--admin={LOOPBACK}:{topology.ports['envoy-admin']}",
+        f"--descriptor={DESCRIPTORS}",
+        f"--documents={folders.run}",
+    ]
     arguments = [*places, *backends, *(f"--allowed-origin={origin.strip()}" for origin in origins if origin.strip())]
+    return _gateway("render", *arguments)
+
+
+def _gateway(command: str, *arguments: str) -> str:
+    """What a command of the gateway prints: a process of its own, so that `down` works whatever state the gateway's code is in."""
     environment = {**inherited_environment(), **python_environment()}
-    done = subprocess.run([*python_module("gateway.render"), *arguments], env=environment, capture_output=True, text=True, check=False)
+    run = [*python_module(f"gateway.{command}"), *arguments]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise GatewayNotRenderedError(f"gateway.render: {done.stderr.strip()}")
+        raise GatewayNotRenderedError(f"gateway.{command}: {done.stderr.strip()}")
     return done.stdout
 
 

@@ -125,6 +125,6 @@ def source_fingerprint(*places: Path) -> str:
     for place in places:
         files = sorted(place.rglob("*")) if place.is_dir() else [place]
         for file in files:
-            if file.suffix in {".py", ".yaml", ".json", ".pb", ".md", ".sql", ".lua"} and file.is_file():
+            if file.suffix in {".py", ".yaml", ".json", ".pb", ".md", ".sql", ".lua", ".html"} and file.is_file():
                 digest.update(str(file).encode() + file.read_bytes())
     return digest.hexdigest()

@@ -239,7 +239,7 @@ class Backend:
         reports_pb2_grpc.add_ReportServiceServicer_to_server(Reports(self.log), server)  # type: ignore[abstract]
         catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(Internal(self.log), server)  # type: ignore[abstract]
         checked = health.aio.HealthServicer()
-        for name in ("catalog", "reporting", "runner"):
+        for name in ("catalog", "reporting", "runner", "scoring"):
             await checked.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(checked, server)
         port = server.add_insecure_port(f"127.0.0.1:{port}")

@@ -15,7 +15,7 @@ from deploy.local import binaries, ports
 from gateway.render import Address, Settings, render
 
 DESCRIPTOR = binaries.ROOT / "gen" / "assay.pb"
-SERVICES = ("catalog", "reporting", "runner")
+SERVICES = ("catalog", "reporting", "runner", "scoring")
 JSON = {"content-type": "application/json"}
 READY_WITHIN = 15.0
 

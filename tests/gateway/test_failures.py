@@ -26,7 +26,8 @@ def runners(backend: Backend) -> tuple[int, int]:
 @pytest.fixture(scope="module")
 def hasty(backend: Backend, runners: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A gateway whose calls may take a second, with two runners, and with reporting down."""
-    backends = {"catalog": loopback(backend.first), "runner": loopback(*runners), "reporting": loopback(ports.any_free())}
+    alive = dict.fromkeys(("catalog", "scoring"), loopback(backend.first))
+    backends = alive | {"runner": loopback(*runners), "reporting": loopback(ports.any_free())}
     folder = tmp_path_factory.mktemp("hasty")
     with running(settings(backend.first, backends=backends, timeout_seconds=1), folder) as gateway:
         yield gateway

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from deploy.local.binaries import ROOT
+from deploy.local.environment import python_environment
 from gateway.render import Address, render
 from tests.gateway.envoy import DESCRIPTOR, SERVICES, loopback, settings, validate
 
@@ -51,7 +52,7 @@ def test_envoy_may_find_the_descriptor_set_elsewhere() -> None:
 
 
 def test_a_missing_backend_is_named() -> None:
-    with pytest.raises(ValueError, match="no backend was given for reporting, runner"):
+    with pytest.raises(ValueError, match="no backend was given for reporting, runner, scoring"):
         render(settings(1, backends={"catalog": loopback(1)}))
 
 
@@ -65,7 +66,12 @@ def test_the_command_line_prints_the_same() -> None:
     given = ["--listen", "127.0.0.1:8080", "--admin", "127.0.0.1:9901", "--descriptor", str(DESCRIPTOR), "--allowed-origin", "http://a"]
     backends = [f"--backend={name}=127.0.0.1:5051,127.0.0.1:5052" for name in SERVICES]
     printed = subprocess.run(
-        [sys.executable, "-m", "gateway.render", *given, *backends], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "gateway.render", *given, *backends],
+        cwd=ROOT,
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     chosen = settings(
         1,
