@@ -10,12 +10,15 @@ import grpc
 
 from assay.catalog.internal.v1 import catalog_pb2_grpc, subjects_pb2_grpc
 from assay.catalog.v1 import (
+    agent_definitions_pb2_grpc,
     assistant_tests_pb2_grpc,
     assistants_pb2_grpc,
     connections_pb2_grpc,
     contexts_pb2_grpc,
     evaluation_criteria_pb2_grpc,
     files_pb2_grpc,
+    run_tests_pb2_grpc,
+    scenarios_pb2_grpc,
     test_cases_pb2_grpc,
     test_sets_pb2_grpc,
 )
@@ -34,11 +37,16 @@ from services.catalog.operations.credentials import Credentials
 from services.catalog.operations.evaluators import Evaluators
 from services.catalog.operations.files import Files
 from services.catalog.operations.retention import Retention
+from services.catalog.operations.run_test_subject import FAMILY as RUN_TEST, RunTestSubject
+from services.catalog.operations.run_tests import RunTests
+from services.catalog.operations.scenarios import Scenarios
 from services.catalog.operations.targets import Targets
+from services.catalog.operations.template_ids import TemplateIds
 from services.catalog.operations.test_cases import TestCases
 from services.catalog.operations.test_sets import TestSets
 from services.catalog.pruning import prune_for_ever
 from services.catalog.secrets_box import KeyRing, read_keys
+from services.catalog.servicers.agent_definitions import AgentDefinitionServicer
 from services.catalog.servicers.assistant_tests import AssistantTestServicer
 from services.catalog.servicers.assistants import AssistantServicer
 from services.catalog.servicers.connections import ConnectionServicer
@@ -46,6 +54,8 @@ from services.catalog.servicers.contexts import ContextServicer
 from services.catalog.servicers.evaluation_criteria import EvaluationCriterionServicer
 from services.catalog.servicers.files import FileServicer
 from services.catalog.servicers.internal import CatalogInternalServicer
+from services.catalog.servicers.run_tests import RunTestServicer
+from services.catalog.servicers.scenarios import ScenarioServicer
 from services.catalog.servicers.subjects import Opener, SubjectInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
@@ -118,6 +128,7 @@ class Rooms:
         outbox_pb2_grpc.add_OutboxServiceServicer_to_server(OutboxServicer(SERVICE, self.database), grpc_server)
         self._register_projects(grpc_server)
         self._register_assistants(grpc_server)
+        self._register_simulations(grpc_server)
         self._register_subjects(grpc_server)
 
     def _register_projects(self, grpc_server: grpc.aio.Server) -> None:
@@ -130,9 +141,19 @@ class Rooms:
         tests = AssistantTestServicer(AssistantTests(self.database, self.peers, now))
         assistant_tests_pb2_grpc.add_AssistantTestServiceServicer_to_server(tests, grpc_server)
 
+    def _register_simulations(self, grpc_server: grpc.aio.Server) -> None:
+        definitions = AgentDefinitionServicer(Agents(self.database, now), self.public_url)
+        agent_definitions_pb2_grpc.add_AgentDefinitionServiceServicer_to_server(definitions, grpc_server)
+        scenarios = ScenarioServicer(Scenarios(self.database, now), self.public_url)
+        scenarios_pb2_grpc.add_ScenarioServiceServicer_to_server(scenarios, grpc_server)
+        rules = Evaluators(self.database, self.peers, now)
+        run_tests = RunTests(self.database, self.peers, rules, TemplateIds(self.peers), now)
+        run_tests_pb2_grpc.add_RunTestServiceServicer_to_server(RunTestServicer(run_tests, self.public_url), grpc_server)
+
     def _register_subjects(self, grpc_server: grpc.aio.Server) -> None:
         suites = SuiteSubject(self.database)
         openers: dict[str, Opener] = {TEST: AssistantTestSubject(self.database), SUITE: suites}
+        openers[RUN_TEST] = RunTestSubject(self.database)
         subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(SubjectInternalServicer(openers, suites), grpc_server)
 
 

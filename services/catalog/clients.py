@@ -10,9 +10,9 @@ from uuid import UUID
 import grpc
 
 from assay.catalog.internal.v1.parts_pb2 import Evaluator
-from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest
+from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest, ReadNewestRunsRequest
 from assay.runner.internal.v1.runner_pb2 import ForgetSubjectRequest
-from assay.scoring.internal.v1.templates_pb2 import CheckEvaluatorsRequest, CheckEvaluatorsResponse
+from assay.scoring.internal.v1.templates_pb2 import CheckEvaluatorsRequest, CheckEvaluatorsResponse, ListTemplatesRequest
 from shared.channels import ServiceIdentity
 
 if TYPE_CHECKING:  # the async variants exist in the typed stubs only
@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # the async variants exist in the typed stubs only
 
 FORGET_SECONDS = 1.0
 CHECK_SECONDS = 10.0
+READ_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +50,19 @@ class Peers:
         """What the registry of templates finds wrong with these, and the template of each."""
         request = CheckEvaluatorsRequest(evaluators=evaluators)
         return await self.templates.CheckEvaluators(request, metadata=self.identity.metadata(workspace), timeout=CHECK_SECONDS)
+
+    async def template_ids(self, workspace: UUID) -> dict[str, str]:
+        """The id of each template, by its name."""
+        found = await self.templates.ListTemplates(
+            ListTemplatesRequest(), metadata=self.identity.metadata(workspace), timeout=CHECK_SECONDS
+        )
+        return {template.name: template.id for template in found.templates}
+
+    async def newest_statuses(self, workspace: UUID, subject_ids: Sequence[UUID]) -> dict[UUID, str]:
+        """The status of the newest run of each subject that has one, in the words of family B."""
+        request = ReadNewestRunsRequest(subject_ids=[str(subject_id) for subject_id in subject_ids])
+        found = await self.reporting.ReadNewestRuns(request, metadata=self.identity.metadata(workspace), timeout=READ_SECONDS)
+        return {UUID(run.subject_id): run.status for run in found.runs}
 
 
 async def _tried(peer: str, call: Awaitable[object]) -> None:
