@@ -12,14 +12,17 @@ from uuid import UUID
 import grpc
 import pytest
 
-from assay.catalog.internal.v1 import catalog_pb2_grpc
+from assay.catalog.internal.v1 import catalog_pb2_grpc, subjects_pb2_grpc
 from assay.catalog.v1 import (
+    agent_datasets_pb2_grpc,
     connections_pb2 as connections_pb,
     connections_pb2_grpc,
     contexts_pb2 as contexts_pb,
     contexts_pb2_grpc,
+    datasets_pb2_grpc,
     evaluation_criteria_pb2_grpc,
     files_pb2_grpc,
+    prompt_datasets_pb2_grpc,
     test_cases_pb2 as cases_pb,
     test_cases_pb2_grpc,
     test_sets_pb2 as sets_pb,
@@ -49,12 +52,13 @@ Metadata = tuple[tuple[str, str], ...]
 
 
 class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grpc.ReportingInternalServiceServicer):
-    """Stands where runner and reporting stand, and notes what it is told to forget."""
+    """Stands where runner and reporting stand, and notes what it is told to forget; `statuses` is what reporting knows of runs."""
 
     def __init__(self) -> None:
         self.fails = False
         self.runner: list[str] = []
         self.reporting: list[str] = []
+        self.statuses: dict[str, str] = {}  # of the newest run, by subject
 
     async def ForgetSubject(self, request: Any, context: Any) -> runner_pb.ForgetSubjectResponse:  # noqa: ARG002
         self._fail()
@@ -65,6 +69,12 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
         self._fail()
         self.reporting.extend(request.subject_ids)
         return reporting_pb.ForgetResponse()
+
+    async def ReadNewestRuns(self, request: Any, context: Any) -> reporting_pb.ReadNewestRunsResponse:  # noqa: ARG002
+        self._fail()
+        known = [(subject, self.statuses[subject]) for subject in request.subject_ids if subject in self.statuses]
+        runs = [reporting_pb.ReadNewestRunsResponse.NewestRun(subject_id=subject, run_id="run", status=status) for subject, status in known]
+        return reporting_pb.ReadNewestRunsResponse(runs=runs)
 
     def _fail(self) -> None:
         if self.fails:
@@ -105,8 +115,12 @@ class House:
         self.sets: Any = test_sets_pb2_grpc.TestSetServiceStub(self.channel)
         self.cases: Any = test_cases_pb2_grpc.TestCaseServiceStub(self.channel)
         self.files: Any = files_pb2_grpc.FileServiceStub(self.channel)
+        self.datasets: Any = datasets_pb2_grpc.DatasetServiceStub(self.channel)
+        self.prompt_datasets: Any = prompt_datasets_pb2_grpc.PromptDatasetServiceStub(self.channel)
+        self.agent_datasets: Any = agent_datasets_pb2_grpc.AgentDatasetServiceStub(self.channel)
         self.criteria: Any = evaluation_criteria_pb2_grpc.EvaluationCriterionServiceStub(self.channel)
         self.internal: Any = catalog_pb2_grpc.CatalogInternalServiceStub(self.channel)
+        self.subjects: Any = subjects_pb2_grpc.SubjectInternalServiceStub(self.channel)
         self.outbox: Any = outbox_pb2_grpc.OutboxServiceStub(self.channel)
 
     def as_service(self, caller: Caller | None = None) -> Metadata:
