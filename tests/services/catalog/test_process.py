@@ -119,6 +119,25 @@ def test_nobody_judges_after_the_judge_was_unset(environment: Environment) -> No
     assert answered(environment, "secrets", "reseal") == {"resealed": 0}
 
 
+def test_nobody_plays_the_user_after_the_simulator_was_cleared(environment: Environment) -> None:
+    workspace = answered(environment, "workspace", "create", "--name", "w")["workspace_id"]
+    answer = answered(environment, "simulator", "clear", "--workspace", workspace)
+    assert answer == {"workspace_id": workspace, "connection_id": None, "model": None}
+
+
+def test_connections_that_a_workspace_falls_back_on_are_named(environment: Environment) -> None:
+    workspace = answered(environment, "workspace", "create", "--name", "w")["workspace_id"]
+    token = answered(environment, "token", "create", "--workspace", workspace)["token"]
+    with grpc.insecure_channel(environment["ASSAY_LISTEN"]) as channel:
+        request = pb.CreateConnectionRequest(name="c", kind=pb.Connection.openai, base_url="http://llm.test/v1")
+        metadata = (("authorization", f"Bearer {token}"),)
+        made = connections_pb2_grpc.ConnectionServiceStub(channel).CreateConnection(request, metadata=metadata, wait_for_ready=True)
+    named = ("--workspace", workspace, "--connection", made.id)
+    assert answered(environment, "default-connection", "set", *named) == {"workspace_id": workspace, "connection_id": made.id}
+    answer = answered(environment, "simulator", "set", *named, "--model", "m")
+    assert answer == {"workspace_id": workspace, "connection_id": made.id, "model": "m"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
