@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 import grpc
 
 from assay.catalog.internal.v1.parts_pb2 import Evaluator
-from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest, ReadNewestRunsRequest
+from assay.reporting.internal.v1.reporting_pb2 import ForgetRequest, Generation, ListGenerationsRequest, ReadNewestRunsRequest
 from assay.runner.internal.v1.runner_pb2 import ForgetSubjectRequest
 from assay.scoring.internal.v1.templates_pb2 import CheckEvaluatorsRequest, CheckEvaluatorsResponse, ListTemplatesRequest
 from shared.channels import ServiceIdentity
@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # the async variants exist in the typed stubs only
     from assay.scoring.internal.v1.templates_pb2_grpc import TemplateInternalServiceAsyncStub
 
 FORGET_SECONDS = 1.0
+STREAM_SECONDS = 60.0
 CHECK_SECONDS = 10.0
 READ_SECONDS = 5.0
 
@@ -63,6 +64,13 @@ class Peers:
         request = ReadNewestRunsRequest(subject_ids=[str(subject_id) for subject_id in subject_ids])
         found = await self.reporting.ReadNewestRuns(request, metadata=self.identity.metadata(workspace), timeout=READ_SECONDS)
         return {UUID(run.subject_id): run.status for run in found.runs}
+
+    async def generations(self, workspace: UUID, prompt_id: UUID, version_ids: Sequence[str]) -> AsyncIterator[Generation]:
+        """What versions of a prompt, all of them if none is named, made of its test cases, oldest first."""
+        request = ListGenerationsRequest(prompt_id=str(prompt_id), version_ids=version_ids)
+        async for batch in self.reporting.ListGenerations(request, metadata=self.identity.metadata(workspace), timeout=STREAM_SECONDS):
+            for generation in batch.generations:
+                yield generation
 
 
 async def _tried(peer: str, call: Awaitable[object]) -> None:
