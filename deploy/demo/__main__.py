@@ -60,7 +60,7 @@ async def _show(target: Target | None) -> None:
     env = parse_env_file(folders.env.read_text())
     headers = {"authorization": f"Bearer {env['ASSAY_TOKEN']}"}
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS)) as session:
-        demo = Demo(open_console(), Gateway(session, env["ASSAY_URL"]), Places(folders.env, folders.root / "demo"))
+        demo = Demo(open_console(), Gateway(session, env["ASSAY_URL"]), Places(folders.env, folders.root / "demo", env["ASSAY_PROJECT_ID"]))
         await demo.show(target)
 
 

@@ -10,14 +10,15 @@ from rich.console import Console
 from rich.text import Text
 
 from deploy.demo import report, screen
+from deploy.demo.answerers import BASIC, GOOD
 from deploy.demo.events import Progress, follow, of_run
+from deploy.demo.families import Families
 from deploy.demo.findings import Evaluated
 from deploy.demo.gateway import DemoFailedError, Gateway, Json
 
 HERE = Path(__file__).parent
 QUESTIONS = HERE / "questions.csv"
 DOCUMENTATION = HERE / "documentation"
-GOOD, BASIC = "answerer-good", "answerer-basic"
 TARGET_CONCURRENCY = 16
 TARGET_TIMEOUT_MS = 60_000
 
@@ -38,10 +39,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Places:
-    """Where the stack's addresses stand, and where the demo leaves its files."""
+    """Where the stack's addresses stand, where the demo leaves its files, and the project that it works in."""
 
     env: Path
     files: Path
+    project_id: str
 
 
 class Demo:
@@ -60,6 +62,20 @@ class Demo:
         runs = await self._run_all(test_set["id"], contexts)
         evaluated = [await self._evaluated(label, run) for label, run in runs.items()]
         await self._report(evaluated[0], evaluated[1])
+        await self._families()
+        self._look_further([evaluated[0], evaluated[1]], [await self._export(each) for each in evaluated[:2]])
+
+    async def _families(self) -> None:
+        families = Families(self._console, self._gateway, self._places.project_id)
+        self._explain("Assistant test", "a simulated user talks with an assistant; a rubric judges, through that family's own API.")
+        await families.assistant_test()
+        self._explain("Project test run", "the client runs the cases and records the outputs; Assay scores them.")
+        await families.project_test_run()
+
+    def _look_further(self, runs: Sequence[Evaluated], files: Sequence[Path]) -> None:
+        self._explain("Look further", "the stack stays up until `make down`.")
+        report.look_further(self._console, self._gateway.url, runs, (_relative(self._places.env), files))
+        self._console.print(f"\nDone in {time.monotonic() - self._began:.1f} s.")
 
     def _explain(self, title: str, explanation: str) -> None:
         self._step += 1
@@ -145,10 +161,6 @@ class Demo:
         self._explain("Comparison", "is the difference real? The same questions are paired, so luck cancels out.")
         comparison = await self._gateway.read("/v1/evaluation/compare", run_a=a.run["id"], run_b=b.run["id"])
         self._console.print(report.comparison_report(comparison, a.label, b.label))
-        self._explain("Look further", "the stack stays up until `make down`.")
-        files = [await self._export(each) for each in (a, b)]
-        report.look_further(self._console, self._gateway.url, [a, b], (_relative(self._places.env), files))
-        self._console.print(f"\nDone in {time.monotonic() - self._began:.1f} s.")
 
     async def _export(self, evaluated: Evaluated) -> Path:
         self._places.files.mkdir(parents=True, exist_ok=True)
