@@ -65,15 +65,19 @@ def _generate_into(folder: Path) -> None:
     python = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
     typed = [f"--mypy_out=quiet:{folder}", f"--mypy_grpc_out=quiet:{folder}"] if _typed() else []
     _protoc([*python, *typed, *ours])
-    descriptors = folder / DESCRIPTORS.name
-    _protoc([f"--descriptor_set_out={descriptors}", "--include_imports", "--include_source_info", *ours, *ALWAYS_DESCRIBED])
+    compile_descriptors(folder / DESCRIPTORS.name, ours)
     (folder / "assay" / "py.typed").touch()
 
 
-def _protoc(arguments: Sequence[str]) -> None:
+def compile_descriptors(out: Path, protos: Sequence[str], folders: Sequence[Path] = ()) -> None:
+    """Writes a descriptor set with comments, of these protos and all that they import. Raises ProtocFailedError."""
+    _protoc([f"--descriptor_set_out={out}", "--include_imports", "--include_source_info", *protos, *ALWAYS_DESCRIBED], folders)
+
+
+def _protoc(arguments: Sequence[str], folders: Sequence[Path] = ()) -> None:
     wheels = Path(str(importlib.metadata.distribution("googleapis-common-protos").locate_file("")))
     bundled = Path(str(importlib.metadata.distribution("grpcio-tools").locate_file("grpc_tools/_proto")))
-    includes = [f"--proto_path={path}" for path in (PROTOS, bundled, wheels)]
+    includes = [f"--proto_path={path}" for path in (PROTOS, *folders, bundled, wheels)]
     plugins = [
         f"--plugin={name}={binaries.script(name)}"
         for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")

@@ -47,6 +47,8 @@ local function check_json(handle, body, route)
   local text = body:getBytes(0, body:length())
   local passed, fault = json.check(text, route.body, route.bound)
   if fault then return answer(handle, "400", fault) end
+  -- A lone number isn't over for the transcoder while a digit may follow: it would wait for ever.
+  if passed:find("%d$") then passed = passed .. " " end
   if passed ~= text then body:setBytes(passed) end
 end
 
@@ -86,6 +88,7 @@ local function tidy(handle)
   local before, message, after = text:match('^(.*"message":")(.*)("%s*}%s*)$')
   if not message then return end
   message = message:gsub("\\n.*", ""):gsub("\\u000a.*", ""):gsub(" for type [%w_./]+$", ""):gsub("^: ", "")
+  message = message:gsub("^.*oneof field '_[%w_]+' is already set%. Cannot set '([%w_]+)'$", "%1: is given more than once")
   message = message:gsub("^Payload Too Large$", "the body is too large")
   if message == "" then message = "the request is malformed" end
   body:setBytes(before .. message .. after)
