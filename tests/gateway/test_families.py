@@ -219,11 +219,6 @@ def test_a_name_in_a_path_is_any_text(envoy: Gateway, things: Things, segment: s
     assert _asked(things)["name"] == name
 
 
-def test_of_a_key_in_both_spellings_the_last_counts(envoy: Gateway, things: Things) -> None:
-    assert envoy.send("POST", USES, '{"version_id": "a", "versionId": "b"}').status == 201
-    assert _asked(things)["options"] == {"version_id": "b"}
-
-
 def test_a_patch_is_routed(envoy: Gateway, things: Things) -> None:
     assert envoy.send("PATCH", f"{MAKE}/t1/", '{"times": 3}').status == 200
     assert _asked(things) == {"box_id": "b1", "thing_id": "t1", "times": 3}

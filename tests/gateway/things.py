@@ -56,7 +56,7 @@ class Things(grpc.GenericRpcHandler):
             return grpc.unary_stream_rpc_method_handler(many, asked.FromString, answered.SerializeToString)
         return grpc.unary_unary_rpc_method_handler(one, asked.FromString, answered.SerializeToString)
 
-    def _answer(self, request: Any, answer: Any) -> Message:
+    def _answer(self, request: Any, answer: Message) -> Message:
         if self.said is not None:
             json_format.ParseDict(self.said, answer)
         elif type(request) is type(answer):
