@@ -88,7 +88,8 @@ class RunTest:
 
 def unknown(known: Sequence[UUID], asked: Sequence[UUID]) -> str:
     """Those that aren't known, all of them, for people; "" if there are none."""
-    missing = [str(one) for one in asked if one not in set(known)]
+    found = set(known)
+    missing = [str(one) for one in asked if one not in found]
     return f"unknown: {', '.join(missing)}" if missing else ""
 
 

@@ -22,6 +22,7 @@ from shared.postgres import Connection as Sql, Database
 FAMILY = "run_test"
 TOOL_EVALUATION = "tool_evaluation"
 TOOL_TEMPLATE = "tool_call_accuracy"
+EXPECTED_CALLS = "expected_tool_calls"
 
 
 @dataclass(frozen=True)
@@ -170,8 +171,8 @@ def _row_case(found: _Opened, scenario: Scenario, row: asyncpg.Record) -> catalo
         instructions = f"{instructions}\nWhat you say first: {opening}"
     metadata = (row["content"] or {}).get("metadata") or {}
     content = {**_content(found, scenario), "dataset_row_id": str(row["id"]), "metadata": metadata}
-    if isinstance(metadata.get("expected_tool_calls"), list):
-        content["expected_tool_calls"] = metadata["expected_tool_calls"]
+    if isinstance(metadata.get(EXPECTED_CALLS), list | dict):
+        content[EXPECTED_CALLS] = metadata[EXPECTED_CALLS]
     return catalog_pb2.Case(
         # Not the row's own id: two scenarios may execute the same dataset.
         id=str(uuid5(scenario.id, str(row["id"]))),

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.struct_pb2 import ListValue, Value
 
-from assay.catalog.v1 import run_tests_pb2 as pb
+from assay.catalog.v1 import assistants_pb2 as assistants_pb, assistants_pb2_grpc, run_tests_pb2 as pb
 from shared.ids import canonical_id, new_id
 from shared.json_values import plain
 from tests.services.catalog.house import PUBLIC_URL, House, http_code, invalid, not_found, refused
@@ -190,6 +190,16 @@ async def test_a_run_test_keeps_the_version_that_was_active_when_it_was_made(b: 
     made = await b.a_run_test(agent_definition_id=agent.id)
     await b.activate(agent.id, (await b.a_version(agent.id)).id)
     assert (await b.run_test_as_it_is(made.id)).agent_version == agent.active_version
+
+
+async def test_an_agent_of_a_run_test_cannot_be_deleted(b: Simulations) -> None:
+    made = await b.a_run_test()
+    delete = assistants_pb.DeleteAssistantRequest(assistant_id=made.agent_definition)
+    assistants: Any = assistants_pb2_grpc.AssistantServiceStub(b.house.channel)
+    with refused(grpc.StatusCode.ABORTED, "is used by a run test"):
+        await assistants.DeleteAssistant(delete, metadata=b.metadata)
+    await b.run_tests.DeleteRunTest(pb.DeleteRunTestRequest(run_test_id=made.id), metadata=b.metadata)
+    await assistants.DeleteAssistant(delete, metadata=b.metadata)
 
 
 async def test_rows_must_be_of_the_scenarios_datasets(b: Simulations) -> None:
