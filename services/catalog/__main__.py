@@ -10,13 +10,19 @@ import grpc
 
 from assay.catalog.internal.v1 import catalog_pb2_grpc, subjects_pb2_grpc
 from assay.catalog.v1 import (
+    agent_datasets_pb2_grpc,
     agent_definitions_pb2_grpc,
     assistant_tests_pb2_grpc,
     assistants_pb2_grpc,
     connections_pb2_grpc,
     contexts_pb2_grpc,
+    datasets_pb2_grpc,
     evaluation_criteria_pb2_grpc,
     files_pb2_grpc,
+    prompt_datasets_pb2_grpc,
+    prompt_test_cases_pb2_grpc,
+    prompt_versions_pb2_grpc,
+    prompts_pb2_grpc,
     run_tests_pb2_grpc,
     scenarios_pb2_grpc,
     test_cases_pb2_grpc,
@@ -34,8 +40,13 @@ from services.catalog.operations.assistant_tests import SUITE, TEST, AssistantTe
 from services.catalog.operations.connections import Connections
 from services.catalog.operations.contexts import Contexts
 from services.catalog.operations.credentials import Credentials
+from services.catalog.operations.dataset_subject import DatasetSubjects, ProjectSubjects
+from services.catalog.operations.datasets import Datasets
 from services.catalog.operations.evaluators import Evaluators
 from services.catalog.operations.files import Files
+from services.catalog.operations.prompt_case_subject import CASE, PROMPT, PromptCaseSubject, PromptSubject
+from services.catalog.operations.prompt_cases import PromptCases
+from services.catalog.operations.prompts import PromptApplications, Prompts, PromptVersions
 from services.catalog.operations.retention import Retention
 from services.catalog.operations.run_test_subject import FAMILY as RUN_TEST, RunTestSubject
 from services.catalog.operations.run_tests import RunTests
@@ -46,14 +57,20 @@ from services.catalog.operations.test_cases import TestCases
 from services.catalog.operations.test_sets import TestSets
 from services.catalog.pruning import prune_for_ever
 from services.catalog.secrets_box import KeyRing, read_keys
+from services.catalog.servicers.agent_datasets import AgentDatasetServicer
 from services.catalog.servicers.agent_definitions import AgentDefinitionServicer
 from services.catalog.servicers.assistant_tests import AssistantTestServicer
 from services.catalog.servicers.assistants import AssistantServicer
 from services.catalog.servicers.connections import ConnectionServicer
 from services.catalog.servicers.contexts import ContextServicer
+from services.catalog.servicers.datasets import DatasetServicer
 from services.catalog.servicers.evaluation_criteria import EvaluationCriterionServicer
 from services.catalog.servicers.files import FileServicer
 from services.catalog.servicers.internal import CatalogInternalServicer
+from services.catalog.servicers.prompt_cases import PromptTestCaseServicer
+from services.catalog.servicers.prompt_datasets import PromptDatasetServicer
+from services.catalog.servicers.prompt_versions import PromptVersionServicer
+from services.catalog.servicers.prompts import PromptApplicationServicer, PromptServicer
 from services.catalog.servicers.run_tests import RunTestServicer
 from services.catalog.servicers.scenarios import ScenarioServicer
 from services.catalog.servicers.subjects import Opener, SubjectInternalServicer
@@ -70,7 +87,7 @@ from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
 
 SERVICE = "catalog"
-SCHEMA = "0002"
+SCHEMA = "0006"
 ACK_WAIT = 30.0
 
 
@@ -114,6 +131,11 @@ class Rooms:
         """Test sets, and what runs tell of them."""
         return TestSets(self.database, self.peers, now)
 
+    @property
+    def datasets(self) -> Datasets:
+        """Datasets, and the runs that are opened of them."""
+        return Datasets(self.database, self.peers, now)
+
     def register(self, grpc_server: grpc.aio.Server) -> None:
         """Adds every servicer."""
         connections = Connections(self.database, self.keys, now)
@@ -129,11 +151,15 @@ class Rooms:
         self._register_projects(grpc_server)
         self._register_assistants(grpc_server)
         self._register_simulations(grpc_server)
+        self._register_prompts(grpc_server)
         self._register_subjects(grpc_server)
 
     def _register_projects(self, grpc_server: grpc.aio.Server) -> None:
         criteria = EvaluationCriterionServicer(Evaluators(self.database, self.peers, now))
         evaluation_criteria_pb2_grpc.add_EvaluationCriterionServiceServicer_to_server(criteria, grpc_server)
+        datasets_pb2_grpc.add_DatasetServiceServicer_to_server(DatasetServicer(self.datasets), grpc_server)
+        prompt_datasets_pb2_grpc.add_PromptDatasetServiceServicer_to_server(PromptDatasetServicer(self.datasets), grpc_server)
+        agent_datasets_pb2_grpc.add_AgentDatasetServiceServicer_to_server(AgentDatasetServicer(self.datasets), grpc_server)
 
     def _register_assistants(self, grpc_server: grpc.aio.Server) -> None:
         assistants = AssistantServicer(Agents(self.database, now))
@@ -150,10 +176,21 @@ class Rooms:
         run_tests = RunTests(self.database, self.peers, rules, TemplateIds(self.peers), now)
         run_tests_pb2_grpc.add_RunTestServiceServicer_to_server(RunTestServicer(run_tests, self.public_url), grpc_server)
 
+    def _register_prompts(self, grpc_server: grpc.aio.Server) -> None:
+        prompts_pb2_grpc.add_PromptServiceServicer_to_server(PromptServicer(Prompts(self.database, now)), grpc_server)
+        versions = PromptVersionServicer(PromptVersions(self.database, now))
+        prompt_versions_pb2_grpc.add_PromptVersionServiceServicer_to_server(versions, grpc_server)
+        applications = PromptApplicationServicer(PromptApplications(self.database, now))
+        prompts_pb2_grpc.add_PromptApplicationServiceServicer_to_server(applications, grpc_server)
+        cases = PromptTestCaseServicer(PromptCases(self.database, self.peers, now))
+        prompt_test_cases_pb2_grpc.add_PromptTestCaseServiceServicer_to_server(cases, grpc_server)
+
     def _register_subjects(self, grpc_server: grpc.aio.Server) -> None:
         suites = SuiteSubject(self.database)
         openers: dict[str, Opener] = {TEST: AssistantTestSubject(self.database), SUITE: suites}
         openers[RUN_TEST] = RunTestSubject(self.database)
+        openers |= {"dataset": DatasetSubjects(self.datasets), "project": ProjectSubjects(self.database)}
+        openers |= {CASE: PromptCaseSubject(self.database, now), PROMPT: PromptSubject(self.database)}
         subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(SubjectInternalServicer(openers, suites), grpc_server)
 
 

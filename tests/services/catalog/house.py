@@ -59,6 +59,7 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
         self.runner: list[str] = []
         self.reporting: list[str] = []
         self.statuses: dict[str, str] = {}  # of the newest run, by subject
+        self.generations: list[reporting_pb.Generation] = []  # of whichever prompt
 
     async def ForgetSubject(self, request: Any, context: Any) -> runner_pb.ForgetSubjectResponse:  # noqa: ARG002
         self._fail()
@@ -75,6 +76,12 @@ class Forgetful(runner_pb2_grpc.RunnerInternalServiceServicer, reporting_pb2_grp
         known = [(subject, self.statuses[subject]) for subject in request.subject_ids if subject in self.statuses]
         runs = [reporting_pb.ReadNewestRunsResponse.NewestRun(subject_id=subject, run_id="run", status=status) for subject, status in known]
         return reporting_pb.ReadNewestRunsResponse(runs=runs)
+
+    async def ListGenerations(self, request: Any, context: Any) -> AsyncIterator[reporting_pb.GenerationBatch]:  # noqa: ARG002
+        self._fail()
+        for one in self.generations:
+            if not request.version_ids or one.prompt_version_id in request.version_ids:
+                yield reporting_pb.GenerationBatch(generations=[one])
 
     def _fail(self) -> None:
         if self.fails:
