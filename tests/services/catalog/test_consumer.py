@@ -24,7 +24,7 @@ START = datetime(2026, 1, 1, 12, 0, 0, 123456, tzinfo=UTC)
 def finished(house: House, set_id: str, **said: Any) -> RunFinished:
     said = {"state": "completed", "hours": 0, "passed": 3, "failed": 1, "errors": 0, **said}
     expected = said["passed"] + said["failed"] + said["errors"]
-    run = RunState(id=str(new_id()), workspace_id=str(house.us.workspace), test_set_id=set_id, state=said["state"])
+    run = RunState(id=str(new_id()), workspace_id=str(house.us.workspace), subject_id=set_id, family="test_set", state=said["state"])
     run.completed_at.FromDatetime(START + timedelta(hours=said["hours"]))
     return RunFinished(run=run, expected_results=expected, passed=said["passed"], failed=said["failed"], errors=said["errors"])
 
