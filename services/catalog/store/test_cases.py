@@ -133,11 +133,12 @@ async def batch_at(sql: Sql, workspace: UUID, set_id: UUID, revision: int, after
     position, case_id = after or (-(2**31), UUID(int=0))
     return await sql.fetch(
         """
-        SELECT id, position, question, expected_response, test_method, passing_score, keywords, file_url, file_mime_type
+        SELECT id, position, question, expected_response, test_method, passing_score, keywords, file_url, file_mime_type, content
         FROM (
-          SELECT id, position, question, expected_response, test_method, passing_score, keywords, file_url, file_mime_type,
+          SELECT id, position, question, expected_response, test_method, passing_score, keywords, file_url, file_mime_type, content,
                  row_number() OVER in_order AS place,
-                 sum(octet_length(question) + octet_length(expected_response)) OVER in_order AS bytes
+                 sum(octet_length(question) + octet_length(expected_response) + coalesce(pg_column_size(content), 0))
+                   OVER in_order AS bytes
           FROM test_cases
           WHERE workspace_id = $1 AND test_set_id = $2 AND from_rev <= $3 AND (until_rev IS NULL OR until_rev > $3)
             AND (position, id) > ($4, $5)

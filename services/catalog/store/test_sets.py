@@ -1,4 +1,4 @@
-"""Test sets."""
+"""Test sets: the rows of test_sets that are no datasets (those have a project, see store/datasets.py)."""
 
 from datetime import datetime
 from uuid import UUID
@@ -67,7 +67,7 @@ async def get(sql: Sql, workspace: UUID, set_id: UUID) -> TestSet:
         """
         SELECT workspace_id, id, context_id, name, description, mode, language, revision, test_case_count,
                last_run_at, last_run_pass_rate, created_at, updated_at
-        FROM test_sets WHERE workspace_id = $1 AND id = $2
+        FROM test_sets WHERE workspace_id = $1 AND id = $2 AND kind = 'test_set'
         """,
         workspace,
         set_id,
@@ -93,7 +93,7 @@ async def next_revision(sql: Sql, workspace: UUID, set_id: UUID, more_cases: int
     revision: int | None = await sql.fetchval(
         """
         UPDATE test_sets SET revision = revision + 1, test_case_count = test_case_count + $3
-        WHERE workspace_id = $1 AND id = $2 RETURNING revision
+        WHERE workspace_id = $1 AND id = $2 AND kind = 'test_set' RETURNING revision
         """,
         workspace,
         set_id,
@@ -106,7 +106,8 @@ async def next_revision(sql: Sql, workspace: UUID, set_id: UUID, more_cases: int
 
 async def delete(sql: Sql, workspace: UUID, set_id: UUID) -> None:
     """Removes a set. Raises NotFound."""
-    if not await sql.fetchval("DELETE FROM test_sets WHERE workspace_id = $1 AND id = $2 RETURNING true", workspace, set_id):
+    query = "DELETE FROM test_sets WHERE workspace_id = $1 AND id = $2 AND kind = 'test_set' RETURNING true"
+    if not await sql.fetchval(query, workspace, set_id):
         raise NotFound(KIND)
 
 
