@@ -17,11 +17,13 @@ from assay.scoring.v1.templates_pb2_grpc import add_TemplateServiceServicer_to_s
 from services.scoring import consumer, operations, registry
 from services.scoring.clients import Catalog, Runner
 from services.scoring.embedding import Embedder
+from services.scoring.evaluations import Evaluations
 from services.scoring.judge import Judge
 from services.scoring.scorers import Scorers
 from services.scoring.servicers.templates import TemplateInternalServicer, TemplateServicer
 from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
+from services.scoring.verdicts import Judges
 from shared import config, guard, observe, server
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
@@ -75,7 +77,8 @@ async def main(settings: Config) -> None:
     judge, embedder = Judge(session, JudgeCache(database)), Embedder(Path(settings.model_dir))
     templates = registry.load()
     catalog, runner = Catalog(catalog_channel, identity), Runner(runner_channel, identity)
-    parts = operations.Parts(database, Scorers(embedder, judge), catalog, runner, Tries(database), now)
+    scorers = Scorers(embedder, judge)
+    parts = operations.Parts(database, Judges(scorers, Evaluations(templates, scorers, judge)), catalog, runner, Tries(database), now)
     ear = Ear(SERVICE, broker, settings.lease_seconds)
     hearings = consumer.hearings(parts)
     outboxes = {"runner": Authenticated(OutboxServiceStub(runner_channel), identity)}

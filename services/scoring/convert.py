@@ -1,7 +1,7 @@
 """How cases and scores are spelled: message ⇄ entity."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,8 @@ from shared.outbox import parts_by_size
 
 # Characters of one reason, error or warning.
 MAX_TEXT = 4_000
+# Characters of an evaluator's name: it is part of a key.
+MAX_NAME = 200
 # What the documented API calls a template that nobody of the workspace made.
 BUILT_IN = "futureagi_built"
 
@@ -133,6 +135,11 @@ def storable(score: Score) -> Score:
     )
 
 
+def name(wanted: str) -> str:
+    """An evaluator's name as it can be stored and indexed."""
+    return cleaned(wanted)[0][:MAX_NAME]
+
+
 def _is_fit(text: str) -> bool:
     return len(text) <= MAX_TEXT and UNSTORABLE.search(text) is None
 
@@ -179,6 +186,13 @@ def _score(verdict: Verdict, moment: timestamp_pb2.Timestamp) -> scoring_events.
         warnings=score.warnings,
         scored_at=moment,
     )
-    if score.provenance is not None:
-        json_format.ParseDict({"provenance": dict(score.provenance)}, message.details)
+    if details := _details(verdict):
+        json_format.ParseDict(details, message.details)
     return message
+
+
+def _details(verdict: Verdict) -> dict[str, object]:
+    score = verdict.score
+    provenance = {} if score.provenance is None else {"provenance": dict(score.provenance)}
+    evidence = [asdict(span) for span in score.evidence] if verdict.localized else []
+    return {**provenance, **({"evidence": evidence} if evidence else {})}

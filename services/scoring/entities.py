@@ -7,6 +7,8 @@ from uuid import UUID
 
 Status = Literal["passed", "failed", "error", "not_applicable", "unscored"]
 Method = Literal["deterministic", "embedding", "llm_judge", "heuristic_fallback", "client"]
+FoundBy = Literal["scorer", "judge", "ablation"]
+Match = Literal["exact", "fuzzy", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,19 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A span of text that the reason rests on: characters start to end (exclusive) of the field, in the given turn."""
+    """A span of text that the reason rests on: characters start to end (exclusive) of the field, in the given turn.
+
+    found_by tells who pointed at it: the scorer itself, a judge, or leaving out one sentence after the other. match is "exact"
+    where the quote stands there to the letter, "fuzzy" where nearly, "none" where a judge quoted what isn't there.
+    """
 
     field: str
     turn: int
     start: int
     end: int
     quote: str
+    found_by: FoundBy = "scorer"
+    match: Match = "exact"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,33 @@ class JudgeError(RuntimeError):
     def __init__(self, message: str, provenance: Mapping[str, object] | None = None) -> None:
         super().__init__(message)
         self.provenance = provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters start to end (exclusive) of one of the texts that a scorer was given, by its key."""
+
+    key: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a scorer found before it is held against a threshold; value is 0-1."""
+
+    value: float
+    reason: str
+    spans: tuple[Span, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class CannotScore(ValueError):
+    """There is no value: neither 0 nor a pass. The message says why."""
+
+
+class NotApplicable(ValueError):
+    """There is nothing to judge. The message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.scoring.cases import SAID_BY, Case, ToolCall, Turn
+from services.scoring.entities import Evidence, FoundBy, Match
 
 METADATA = "metadata."
 
@@ -74,6 +75,19 @@ def _metadata(case: Case, path: str, key: str) -> str:
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def place(located: Located, start: int, end: int, found_by: FoundBy = "scorer", match: Match = "exact") -> Evidence:
+    """A span of a text as evidence: where it stands in its turn, if the text is a conversation."""
+    within = [part for part in located.parts if part.start < end and start < part.end]
+    if not within:
+        return Evidence(located.source, 0, start, end, located.text[start:end], found_by, match)
+    first = within[0]
+    last = [part for part in within if part.turn == first.turn][-1]
+    begin, stop = max(start, first.start), min(end, last.end)
+    # Counted line by line: in a transcript lines are indented.
+    places = (begin - first.start + first.offset, stop - last.start + last.offset)
+    return Evidence(located.source, first.turn, *places, located.text[begin:stop], found_by, match)
 
 
 def transcript(case: Case) -> Located:

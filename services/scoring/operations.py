@@ -13,9 +13,9 @@ import asyncpg
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import convert, store
 from services.scoring.clients import Catalog, Runner
-from services.scoring.entities import Judging, Verdict
-from services.scoring.scorers import Scorers
+from services.scoring.entities import Judging
 from services.scoring.tries import MAX_TRIES, Tries
+from services.scoring.verdicts import Judges, Verdicts, given_up
 from shared import inbox, outbox
 from shared.consumer import Received
 from shared.errors import Unavailable
@@ -23,7 +23,6 @@ from shared.outbox import Event
 from shared.postgres import OUTAGES, Database, retrying
 from shared.topics import CASES_EXECUTED, CASES_SCORED, RUN_DELETED
 
-JUDGED_METHOD = "semantic_quality"
 REMOVE_ROWS = 20_000
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,7 @@ class Parts:
     """What scoring needs."""
 
     database: Database
-    scorers: Scorers
+    judges: Judges
     catalog: Catalog
     runner: Runner
     tries: Tries
@@ -80,7 +79,7 @@ def _again(works: Sequence[_Work]) -> list[int]:
 
 
 async def _judging(parts: Parts, event: events_pb2.CasesExecuted) -> Judging:
-    if all(case.test_method != JUDGED_METHOD for case in event.cases):
+    if not parts.judges.asks(event):
         return Judging()
     return await parts.catalog.judging(UUID(event.workspace_id))
 
@@ -92,29 +91,25 @@ async def _score_alone(parts: Parts, work: _Work) -> None:
 
 async def _score(parts: Parts, works: Sequence[_Work]) -> None:
     async with parts.tries.counted(_again(works)) as worn:
-        scores = [await _scores(parts, work, tired=work.event.seq in worn) for work in works]
-        await retrying(lambda: _write(parts, works, scores))
+        verdicts = [await _verdicts(parts, work, tired=work.event.seq in worn) for work in works]
+        await retrying(lambda: _write(parts, works, verdicts))
 
 
-async def _scores(parts: Parts, work: _Work, *, tired: bool) -> list[list[Verdict]]:
+async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     """The verdicts on every case of an event, in order; at least one on each."""
     event = work.event.message
     if tired:
-        return [[Verdict(case.test_method, convert.given_up(case, MAX_TRIES))] for case in event.cases]
+        return given_up(event, MAX_TRIES)
     long = [case.ord for case in event.cases if case.texts_by_id]
     texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
-    answered = [case for case in event.cases if case.HasField("output") or (case.ord in texts and texts[case.ord].HasField("output"))]
-    items = [convert.item(case, texts.get(case.ord), work.judging, event.language) for case in answered]
-    found = await parts.scorers.score(items)
-    by_ord = {case.ord: convert.storable(score) for case, score in zip(answered, found, strict=True)}
-    return [[Verdict(case.test_method, by_ord.get(case.ord) or convert.not_executed(case))] for case in event.cases]
+    return await parts.judges.verdicts(event, texts, work.judging)
 
 
-async def _write(parts: Parts, works: Sequence[_Work], scores: Sequence[Sequence[Sequence[Verdict]]]) -> None:
+async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> None:
     now = parts.clock()
     async with parts.database.transaction() as connection:
         taken = await inbox.take(connection, CASES_EXECUTED, [work.event.seq for work in works])
-        fresh = [(work.event.message, found) for work, found in zip(works, scores, strict=True) if work.event.seq in taken]
+        fresh = [(work.event.message, found) for work, found in zip(works, verdicts, strict=True) if work.event.seq in taken]
         for workspace, group in itertools.groupby(fresh, key=lambda pair: pair[0].workspace_id):
             rows = [row for event, found in group for row in convert.scored(event.run_id, event.cases, found)]
             await store.insert_scores(connection, UUID(workspace), rows, now)

@@ -11,13 +11,16 @@ import grpc
 from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
+from services.scoring import registry
 from services.scoring.clients import Catalog, Runner
 from services.scoring.embedding import Embedder
+from services.scoring.evaluations import Evaluations
 from services.scoring.judge import Judge
 from services.scoring.operations import Parts
 from services.scoring.scorers import Scorers
 from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
+from services.scoring.verdicts import Judges
 from shared.channels import ServiceIdentity, open_channel
 from shared.errors import NotFound, Unavailable
 from shared.guard import Guard, open_session
@@ -120,8 +123,9 @@ async def a_house(url: str, embedder: Embedder) -> AsyncIterator[House]:
         database = Database(await open_pool(url, 8))
         judge = Judge(session, JudgeCache(database))
         scorers = Scorers(embedder, judge)
+        judges = Judges(scorers, Evaluations(registry.load(), scorers, judge))
         yield House(
-            Parts(database, scorers, Catalog(channel, identity), Runner(channel, identity), Tries(database), lambda: SCORED_AT),
+            Parts(database, judges, Catalog(channel, identity), Runner(channel, identity), Tries(database), lambda: SCORED_AT),
             catalog,
             runner,
         )

@@ -59,7 +59,7 @@ async def test_a_score_is_kept_whole(connection: Connection) -> None:
     row = await connection.fetchrow(f"SELECT {COLUMNS} FROM scores WHERE run_id = $1", run_id)
     assert row is not None
     details = {
-        "evidence": [{"field": "output", "turn": 0, "start": 4, "end": 8, "quote": "days"}],
+        "evidence": [{"field": "output", "turn": 0, "start": 4, "end": 8, "quote": "days", "found_by": "scorer", "match": "exact"}],
         "provenance": {"model": "m", "tokens": 12},
     }
     reason = "equal to the expected text"

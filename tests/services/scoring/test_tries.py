@@ -12,12 +12,15 @@ import grpc
 import pytest
 
 from assay.runner.internal.v1 import events_pb2, runner_pb2
+from services.scoring import registry
 from services.scoring.clients import Runner
 from services.scoring.embedding import Embedder
 from services.scoring.entities import Cosine, Endpoint, Item, JudgeAnswer, JudgePrompt, Score
+from services.scoring.evaluations import Evaluations
 from services.scoring.operations import Parts, score_executed
 from services.scoring.scorers import Scorers
 from services.scoring.tries import MAX_TRIES, Tries
+from services.scoring.verdicts import Judges
 from shared.consumer import Received
 from shared.postgres import Database, open_pool
 from tests.servers import PostgresServer
@@ -98,7 +101,7 @@ async def test_an_event_that_always_fails_becomes_errors(house: House) -> None:
     run = Facts()
     [bad] = heard(run.executed(a_case(0), a_case(1, None, error="timed out")))
     faults = [ValueError("not to be scored")] * (MAX_TRIES + 1)
-    parts = replace(house.parts, scorers=_Broken(faults))
+    parts = replace(house.parts, judges=replace(house.parts.judges, scorers=_Broken(faults)))
     for deliveries in range(1, MAX_TRIES + 2):
         with pytest.raises(ValueError, match="not to be scored"):
             await score_executed(parts, again([bad], deliveries))
@@ -120,7 +123,7 @@ class _Broken(Scorers):
 
 
 async def test_an_event_from_an_outbox_is_counted_too(house: House) -> None:
-    parts = replace(house.parts, scorers=_Broken([ValueError("no")]))
+    parts = replace(house.parts, judges=replace(house.parts.judges, scorers=_Broken([ValueError("no")])))
     with pytest.raises(ValueError, match="no"):
         await score_executed(parts, heard(Facts().executed(a_case()), deliveries=0))
     assert await house.tries() == [1]
@@ -164,7 +167,8 @@ def _one_try(url: str, events: Sequence[tuple[int, bytes, int]]) -> None:
     async def attempt() -> None:
         database = Database(await open_pool(url, 2))
         scorers = Scorers(_Deadly(), _Deadly())
-        parts = Parts(database, scorers, None, None, Tries(database), _clock)  # type: ignore[arg-type] # nobody is asked
+        judges = Judges(scorers, Evaluations(registry.load(), scorers, _Deadly()))
+        parts = Parts(database, judges, None, None, Tries(database), _clock)  # type: ignore[arg-type] # nobody is asked
         await score_executed(
             parts, [Received(seq, events_pb2.CasesExecuted.FromString(payload), deliveries) for seq, payload, deliveries in events]
         )
