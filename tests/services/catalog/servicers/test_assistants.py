@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.struct_pb2 import ListValue
 
@@ -11,7 +12,8 @@ from assay.catalog.v1 import assistants_pb2 as pb, connections_pb2
 from shared.ids import new_id
 from shared.json_values import plain, struct
 from tests.services.catalog.assistants import Assistants
-from tests.services.catalog.house import House, http_code, invalid, not_found
+from tests.services.catalog.house import House, http_code, invalid, not_found, refused
+from tests.services.catalog.simulations import Simulations
 
 TOOLS = [{"type": "function", "function": {"name": "look_up", "parameters": {"type": "object", "properties": {}}}}]
 
@@ -217,11 +219,18 @@ async def test_another_workspaces_assistant_answers_like_an_unknown_one(assistan
     assert left == theirs
 
 
+async def test_an_assistant_is_kept_while_a_run_test_uses_it(assistants: Assistants) -> None:
+    agent = await Simulations(assistants.house).a_run_test()
+    assert (await assistants.read(agent.agent_definition)).id == agent.agent_definition
+    with refused(grpc.StatusCode.ABORTED, "the assistant is used by a run test"):
+        await assistants.deleted(agent.agent_definition)
+
+
 async def test_a_connection_is_kept_while_a_version_is_on_it(assistants: Assistants) -> None:
     connection = await assistants.house.a_connection()
     made = await assistants.made(connection_id=connection.id)
     delete = connections_pb2.DeleteConnectionRequest(connection_id=connection.id)
-    with pytest.raises(Exception, match="used by 1 assistant version"):
+    with refused(grpc.StatusCode.ABORTED, "the connection is used by 1 assistant version"):
         await assistants.house.connections.DeleteConnection(delete, metadata=assistants.us)
     await assistants.deleted(made.id)
     await assistants.house.connections.DeleteConnection(delete, metadata=assistants.us)
