@@ -167,11 +167,11 @@ def test_a_datasets_cases_go_in_and_come_out(recorder: Freeplay, client: Client,
         DatasetCase(inputs={"country": "Peru"}, output=None),
     ]
     recorder.test_cases.create_many(project, dataset["id"], cases)
-    found = recorder.test_cases.get(project, dataset["id"]).test_cases
-    assert [(each.inputs, each.output, each.metadata, each.history) for each in found] == [
-        ({"country": "France"}, "Paris", {"level": "easy"}, history),
-        ({"country": "Peru"}, None, None, None),
-    ]
+    first, second = recorder.test_cases.get(project, dataset["id"]).test_cases
+    assert (first.inputs, first.output, first.metadata) == ({"country": "France"}, "Paris", {"level": "easy"})
+    turn: Any = (first.history or [])[0]
+    assert (turn["role"], turn["content"][0].text) == ("user", "hi")
+    assert (second.inputs, second.output, second.metadata, second.history) == ({"country": "Peru"}, None, None, None)
 
 
 def test_a_run_by_the_datasets_name_is_driven_by_the_client(recorder: Freeplay, client: Client, project: str) -> None:
