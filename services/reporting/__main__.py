@@ -10,19 +10,26 @@ from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStu
 from assay.catalog.internal.v1.subjects_pb2_grpc import SubjectInternalServiceStub
 from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub
 from assay.reporting.internal.v1 import reporting_pb2_grpc
-from assay.reporting.v1 import reports_pb2_grpc
+from assay.reporting.v1 import assistant_test_runs_pb2_grpc, project_test_runs_pb2_grpc, reports_pb2_grpc, simulations_pb2_grpc
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
 from services.reporting.clients import Catalog, Runner
 from services.reporting.consumer import hearings
 from services.reporting.feed import Feed
+from services.reporting.operations.assistant_tests import AssistantTestReading
 from services.reporting.operations.following import Following
 from services.reporting.operations.forgetting import Forgetting
+from services.reporting.operations.generating import Generating
 from services.reporting.operations.learning import Learning
+from services.reporting.operations.project_test_runs import ProjectTestRunReading
 from services.reporting.operations.projection import Projection
 from services.reporting.operations.reading import Reading
+from services.reporting.operations.simulations import SimulationReading
 from services.reporting.reconciler import Reconciler
+from services.reporting.servicers.assistant_test_runs import AssistantTestReportServicer
 from services.reporting.servicers.internal import ReportingInternalServicer
+from services.reporting.servicers.project_test_runs import ProjectTestRunReportServicer
 from services.reporting.servicers.reports import ReportServicer
+from services.reporting.servicers.simulations import SimulationReportServicer
 from shared import config, observe, server
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
@@ -87,7 +94,7 @@ def build(settings: Config, database: Database) -> server.App:
     projection, forgetting = Projection(database, runner, feed.tell), Forgetting(database, feed.tell)
     catalog = Catalog(catalog_stub, SubjectInternalServiceStub(peers.catalog), identity)
     learning = Learning(database, runner)
-    reports = ReportServicer(database, Reading(learning, catalog), Following(database, feed))
+    simulations = SimulationReading(learning, catalog)
     ear = Ear(SERVICE, broker, settings.lease_seconds)
     heard = hearings(projection, forgetting)
     watch = GapWatch(ear, database, peers.outboxes(identity))
@@ -96,8 +103,19 @@ def build(settings: Config, database: Database) -> server.App:
     authenticate = through_catalog(Authenticated(catalog_stub, identity))
 
     def register(to: grpc.aio.Server) -> None:
-        reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, to)
-        reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(ReportingInternalServicer(forgetting), to)
+        reports_pb2_grpc.add_ReportServiceServicer_to_server(
+            ReportServicer(database, Reading(learning, catalog), Following(database, feed)), to
+        )
+        assistant_test_runs_pb2_grpc.add_AssistantTestReportServiceServicer_to_server(
+            AssistantTestReportServicer(AssistantTestReading(learning, catalog)), to
+        )
+        project_test_runs_pb2_grpc.add_ProjectTestRunReportServiceServicer_to_server(
+            ProjectTestRunReportServicer(ProjectTestRunReading(learning, catalog)), to
+        )
+        simulations_pb2_grpc.add_SimulationReportServiceServicer_to_server(SimulationReportServicer(simulations, settings.public_url), to)
+        reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(
+            ReportingInternalServicer(forgetting, simulations, Generating(database, learning)), to
+        )
 
     async def ready() -> None:
         broker.start()

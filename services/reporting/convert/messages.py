@@ -1,17 +1,16 @@
 """What callers ask, and what they read."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import ListValue, Value
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from assay.reporting.v1 import reports_pb2 as pb
 from assay.runner.v1 import runs_pb2
 from services.reporting.comparison import Change, Comparison
+from services.reporting.convert.times import timestamp
 from services.reporting.entities.results import Result
 from services.reporting.entities.runs import Run
 from shared.errors import Invalid
@@ -50,9 +49,9 @@ def run(found: Run) -> runs_pb2.Run:
         pass_rate=tally.pass_rate,
         average_score=tally.average_score,
         tags=found.tags,
-        started_at=_time(found.started_at),
-        completed_at=_time(found.completed_at),
-        created_at=_time(found.created_at),
+        started_at=timestamp(found.started_at),
+        completed_at=timestamp(found.completed_at),
+        created_at=timestamp(found.created_at),
         stream_url=f"/v1/evaluation/runs/{found.id}/events",
     )
 
@@ -82,7 +81,7 @@ def result(found: Result) -> pb.Result:
         scored_by=found.scored_by,
         warnings=found.warnings,
         attempts=found.attempts,
-        created_at=_time(found.created_at),
+        created_at=timestamp(found.created_at),
     )
 
 
@@ -142,11 +141,3 @@ def _change(change: Change, questions: Mapping[UUID, str]) -> pb.Comparison.Chan
 def _numbers(values: Sequence[float]) -> ListValue:
     """A JSON array of numbers."""
     return ListValue(values=[Value(number_value=value) for value in values])
-
-
-def _time(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    told = Timestamp()
-    told.FromDatetime(at)
-    return told

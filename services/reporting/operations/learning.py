@@ -1,7 +1,7 @@
 """Asking the runner about runs that aren't projected or aren't final, and writing down what it says."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from uuid import UUID
 
 from services.reporting.clients import Runner
@@ -37,24 +37,23 @@ class Learning:
             found, _ = await self._asked(workspace, run_id, None)
         return _of(found, family)
 
-    async def open_of_subject(self, workspace: UUID, subject_id: UUID) -> None:
-        """Learns of a subject's open runs; the runner away: what is projected stays as it is."""
-        with contextlib.suppress(Unavailable):
-            await self._learn(workspace, await self._runner.open_runs(workspace, subject_id))
+    async def open_of_subject(self, workspace: UUID, subject_id: UUID) -> Mapping[UUID, int]:
+        """Learns of a subject's open runs, and tells how many cases of each are executed.
 
-    async def open_of_group(self, workspace: UUID, family: str, group_key: str) -> None:
+        The runner away: nothing is told, and what is projected stays as it is.
+        """
+        return await self._open(workspace, self._runner.open_runs(workspace, subject_id))
+
+    async def open_of_group(self, workspace: UUID, family: str, group_key: str) -> Mapping[UUID, int]:
         """The same for all runs of a group."""
-        with contextlib.suppress(Unavailable):
-            await self._learn(workspace, await self._runner.open_runs_of_group(workspace, family, group_key))
+        return await self._open(workspace, self._runner.open_runs_of_group(workspace, family, group_key))
 
-    async def executed(self, workspace: UUID, asked: Sequence[Run]) -> Mapping[UUID, int]:
-        """How many cases of open runs are executed, as the runner says; those that it doesn't tell are left out."""
-        told: dict[UUID, int] = {}
-        for run in asked:
-            with contextlib.suppress(Unavailable):
-                news = await self._runner.read_run(workspace, run.id)
-                told.update({run.id: news.executed_cases} if news else {})
-        return told
+    async def _open(self, workspace: UUID, asked: Awaitable[Sequence[News]]) -> Mapping[UUID, int]:
+        with contextlib.suppress(Unavailable):
+            told = await asked
+            await self._learn(workspace, told)
+            return {news.id: news.executed_cases for news in told}
+        return {}
 
     @contextlib.asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Connection]:

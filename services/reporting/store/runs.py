@@ -25,7 +25,7 @@ async def find(connection: Connection, workspace: UUID, run_id: UUID) -> Run | N
         workspace,
         run_id,
     )
-    return None if row is None else _run(row)
+    return None if row is None else run_of(row)
 
 
 async def find_all(connection: Connection, workspace: UUID, run_ids: Sequence[UUID]) -> dict[UUID, Run]:
@@ -35,7 +35,7 @@ async def find_all(connection: Connection, workspace: UUID, run_ids: Sequence[UU
         workspace,
         list(run_ids),
     )
-    return {row["id"]: _run(row) for row in rows}
+    return {row["id"]: run_of(row) for row in rows}
 
 
 async def unknown(connection: Connection, run_ids: Sequence[UUID]) -> set[UUID]:
@@ -56,7 +56,7 @@ async def lock(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, Ru
         f"SELECT {COLUMNS} FROM runs AS r WHERE r.id = ANY($1::uuid[]) AND {KEPT} ORDER BY r.id FOR UPDATE OF r",  # noqa: S608 the same
         list(run_ids),
     )
-    return {row["id"]: _run(row) for row in rows}
+    return {row["id"]: run_of(row) for row in rows}
 
 
 async def lock_told_final(connection: Connection, limit: int) -> list[Run]:
@@ -69,7 +69,7 @@ async def lock_told_final(connection: Connection, limit: int) -> list[Run]:
         """,  # noqa: S608 the same
         limit,
     )
-    return [_run(row) for row in rows]
+    return [run_of(row) for row in rows]
 
 
 async def insert(connection: Connection, run: Run) -> None:
@@ -161,7 +161,7 @@ async def page_of_test_set(connection: Connection, workspace: UUID, subject_id: 
         workspace,
         subject_id,
     )
-    return Page([_run(row) for row in rows], total, request)
+    return Page([run_of(row) for row in rows], total, request)
 
 
 async def positions(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, tuple[int, str]]:
@@ -173,7 +173,8 @@ async def positions(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUI
     return {row["id"]: (row["last_seq"], row["state"]) for row in rows}
 
 
-def _run(row: asyncpg.Record) -> Run:
+def run_of(row: asyncpg.Record) -> Run:
+    """The run in a row of COLUMNS."""
     ending = None
     if row["final_state"] is not None:
         ending = Ending(row["final_state"], row["finished_at"], row["expected_results"], row["reason"])

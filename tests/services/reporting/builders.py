@@ -59,12 +59,11 @@ class Facts:
             evaluators=self.evaluators,
             details=struct(self.details),
             state=state,
-            triggered_by="api",
             total_cases=self.total,
             tags=self.tags,
             created_at=timestamp(self.created_at),
             started_at=None if started_at is None else timestamp(started_at),
-            **{**ended, **more},
+            **{"triggered_by": "api", **ended, **more},
         )
 
     def started(self) -> runner_events.RunStarted:
@@ -115,6 +114,16 @@ def scored(
         ),
         scores=[a_score(status, value, **(score or {}))],
     )
+
+
+def judged(
+    ord_: int = 0, *scores: scoring_events.Score, record: dict[str, Any] | None = None, **executed: Any
+) -> scoring_events.ScoredCase:
+    """One case of another family than that of test sets: by the run's evaluators, with a record of its execution."""
+    case = scored(ord_, executed={"test_method": "", "record": struct(record or {}), **executed})
+    del case.scores[:]
+    case.scores.extend(scores or [a_score(evaluator="recorded", method="deterministic")])
+    return case
 
 
 def a_score(status: str = "passed", value: float | None = None, **more: Any) -> scoring_events.Score:

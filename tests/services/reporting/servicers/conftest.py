@@ -13,11 +13,18 @@ import jwt
 import pytest
 
 from assay.reporting.internal.v1 import reporting_pb2_grpc
-from assay.reporting.v1 import reports_pb2_grpc
+from assay.reporting.v1 import assistant_test_runs_pb2_grpc, project_test_runs_pb2_grpc, reports_pb2_grpc, simulations_pb2_grpc
 from services.reporting.feed import Feed
+from services.reporting.operations.assistant_tests import AssistantTestReading
 from services.reporting.operations.following import Following
+from services.reporting.operations.generating import Generating
+from services.reporting.operations.project_test_runs import ProjectTestRunReading
+from services.reporting.operations.simulations import SimulationReading
+from services.reporting.servicers.assistant_test_runs import AssistantTestReportServicer
 from services.reporting.servicers.internal import ReportingInternalServicer
+from services.reporting.servicers.project_test_runs import ProjectTestRunReportServicer
 from services.reporting.servicers.reports import ReportServicer
+from services.reporting.servicers.simulations import SimulationReportServicer
 from shared.channels import ServiceIdentity, open_channel
 from shared.identity import Identifier, Issuer
 from shared.interceptors import Boundary
@@ -46,23 +53,40 @@ class Service:
     reports: Any
     internal: Any
     feed: Feed
+    tests: Any
+    project_runs: Any
+    simulations: Any
 
 
 @pytest.fixture
 async def service(bench: Bench) -> AsyncIterator[Service]:
     feed = Feed(bench.database, Broker("nats://127.0.0.1:1", "test"))
     reports = ReportServicer(bench.database, bench.reading, Following(bench.database, feed))
+    tests = AssistantTestReportServicer(AssistantTestReading(bench.learning, bench.peers.ask_catalog))
+    project_runs = ProjectTestRunReportServicer(ProjectTestRunReading(bench.learning, bench.peers.ask_catalog))
+    simulations = SimulationReading(bench.learning, bench.peers.ask_catalog)
+    executions = SimulationReportServicer(simulations, "https://assay.example")
     boundary = Boundary(Identifier([Issuer("assay", ("HS256",), USER_KEY)], SERVICE_KEY, nobody))
     poll = asyncio.create_task(feed.poll())
     async with serving(
         lambda server: reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, server),
         lambda server: reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(
-            ReportingInternalServicer(bench.forgetting), server
+            ReportingInternalServicer(bench.forgetting, simulations, Generating(bench.database, bench.learning)), server
         ),
+        lambda server: assistant_test_runs_pb2_grpc.add_AssistantTestReportServiceServicer_to_server(tests, server),
+        lambda server: project_test_runs_pb2_grpc.add_ProjectTestRunReportServiceServicer_to_server(project_runs, server),
+        lambda server: simulations_pb2_grpc.add_SimulationReportServiceServicer_to_server(executions, server),
         boundary=boundary,
     ) as address:
         channel = open_channel(address)
-        yield Service(reports_pb2_grpc.ReportServiceStub(channel), reporting_pb2_grpc.ReportingInternalServiceStub(channel), feed)
+        yield Service(
+            reports_pb2_grpc.ReportServiceStub(channel),
+            reporting_pb2_grpc.ReportingInternalServiceStub(channel),
+            feed,
+            assistant_test_runs_pb2_grpc.AssistantTestReportServiceStub(channel),
+            project_test_runs_pb2_grpc.ProjectTestRunReportServiceStub(channel),
+            simulations_pb2_grpc.SimulationReportServiceStub(channel),
+        )
         await channel.close()
     poll.cancel()
     with contextlib.suppress(asyncio.CancelledError):
