@@ -208,8 +208,11 @@ async def _all_shown(sql: Sql, workspace: UUID, found: Sequence[RunTest]) -> lis
 
 def _template_faults(rules: Sequence[Rule], found: Faults) -> Faults:
     """What the registry found; all unknown templates are named first and together, however many they are."""
-    unknown_ones = [rule.template for index, rule in enumerate(rules) if rule.template and f"{CONFIG}[{index}].template" in found]
-    if not unknown_ones:
-        return found
-    others = {field: fault for field, fault in found.items() if not field.endswith("].template")}  # told together
-    return {CONFIG: f"unknown templates: {', '.join(unknown_ones)}", **others}
+    fields = {f"{CONFIG}[{index}].template": rule.template for index, rule in enumerate(rules)}
+    missing = [field for field, template in fields.items() if field in found and not template]
+    strange = [template for field, template in fields.items() if field in found and template]
+    return {
+        **({CONFIG: f"unknown templates: {', '.join(strange)}"} if strange else {}),
+        **{f"{field}Id": "is required, or templateName" for field in missing},
+        **{field: fault for field, fault in found.items() if field not in fields},
+    }

@@ -152,7 +152,7 @@ async def test_everything_unknown_is_named_at_once(b: Simulations) -> None:
         ({"agent_version": "none"}, "agentVersion: must be a UUID"),
         ({"eval_config_ids": ["none"]}, "evalConfigIds[0]: must be a UUID"),
         ({"dataset_row_ids": ["none"]}, "datasetRowIds[0]: must be a UUID"),
-        ({"evaluations_config": [{}]}, "evaluationsConfig[0].template: must not be empty"),
+        ({"evaluations_config": [{}]}, "evaluationsConfig[0].templateId: is required, or templateName"),
         ({"evaluations_config": [{"template_name": "is_polite"}]}, "evaluationsConfig[0].mapping.output: is required"),
         ({"evaluations_config": [{**POLITE, "mapping": {"output": "x"}}]}, "evaluationsConfig[0].mapping.output: is no known source"),
         ({"evaluations_config": [POLITE] * 101}, "evaluationsConfig: a run test has at most 100"),
