@@ -12,7 +12,7 @@ import grpc
 
 from assay.runner.internal.v1 import events_pb2
 from services.runner.clients import Access, Catalog
-from services.runner.entities import BUILTIN, ClaimedCase, Executed, Run, Turn
+from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn
 from services.runner.governor import Governor
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
@@ -33,11 +33,13 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Tally:
-    """What one case has cost so far."""
+class Tally:
+    """What one call has cost so far."""
 
     attempts: int = 0
     milliseconds: int | None = None
+    seconds: float = 0.0
+    """All tries and the pauses between them, without the wait for a slot."""
 
 
 class Caller:
@@ -52,7 +54,13 @@ class Caller:
         if ticket.at_once:
             return True
         governor = self._governor
+        if ticket.simulator_slots and not governor.has_share(ticket.simulator_slots):
+            return False
         return governor.has_share(ticket.run_slots) and governor.room(UUID(ticket.connection_id), ticket.connection_slots) > 0
+
+    def may_call(self, target: Called) -> bool:
+        """Whether any of a connection's slots falls to this process."""
+        return self._governor.has_share(target.max_concurrency)
 
     async def answer_all(self, run: Run, cases: Sequence[ClaimedCase]) -> list[Executed]:
         """A builtin target's answers to all cases, yielding to the event loop every 20 ms."""
@@ -74,29 +82,49 @@ class Caller:
 
     async def call(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Executed:
         """What becomes of a case; never raises for what the target does: an error has its place in the results."""
-        target = run.target
-        connection = (target.connection_id, target.max_concurrency)
         try:
             call = await self._prepare(run, case, history)
         except Refused as no:
             return Executed(case, error=str(no))
-        tally = _Tally()
+        tally = Tally()
         try:
-            async with self._governor.slot((run.id, run.slots), connection, target.requests_per_minute) as begin:
-                reply = await self._tried(call, run, tally, begin)
+            reply = await self.ask(run, run.target, call, tally)
         except (Refused, Failed) as fault:
-            return Executed(case, None, _shown(str(fault), call.api_key), tally.milliseconds, tally.attempts)
-        text, warnings = _kept(reply, call.api_key)
-        return Executed(case, text, None, tally.milliseconds, tally.attempts, warnings)
+            return Executed(case, None, shown(str(fault), call.api_key), tally.milliseconds, tally.attempts)
+        if not reply.text and reply.tool_calls:
+            return Executed(case, None, "the chat completion has no text", tally.milliseconds, tally.attempts)
+        text, warnings = kept(reply, call.api_key)
+        used = {"usage": dict(reply.usage)} if reply.usage and run.family != TEST_SET else None
+        return Executed(case, text, None, tally.milliseconds, tally.attempts, warnings, used)
+
+    async def ask(self, run: Run, target: Called, call: Call, tally: Tally, seconds: float | None = None) -> Reply:
+        """One call to a target, within the limits. Raises Refused or Failed once its tries are used up, TimeoutError if it and they
+        took longer than `seconds`; waiting for a slot isn't counted.
+        """
+        # A client-driven run has no slots of its own: the limits of the model that plays its users are its limits.
+        slots = target.max_concurrency if run.client_driven else run.slots
+        connection = (target.connection_id, target.max_concurrency)
+        async with self._governor.slot((run.id, slots), connection, target.requests_per_minute) as begin:
+            began = time.monotonic()
+            try:
+                async with asyncio.timeout(seconds):
+                    return await self._tried(call, target.kind, tally, begin)
+            finally:
+                tally.seconds = time.monotonic() - began
+
+    async def access(self, workspace: UUID, target: Called) -> Access:
+        """The target's address and secret. Raises Refused if the secret belongs to another address by now."""
+        if target.kind not in self._targets:
+            return Access("", "")
+        access = await self._read_access(workspace, target.connection_id)
+        if access.base_url != target.base_url:
+            # The secret belongs to the address that it was stored with, and must not be sent to another.
+            raise Refused("the connection's base_url changed after the run was started")
+        return access
 
     async def _prepare(self, run: Run, case: ClaimedCase, history: Sequence[Turn]) -> Call:
         target = run.target
-        access = Access("", "")
-        if target.kind in self._targets:
-            access = await self._read_access(run)
-            if access.base_url != target.base_url:
-                # The secret belongs to the address that it was stored with, and must not be sent to another.
-                raise Refused("the connection's base_url changed after the run was started")
+        access = await self.access(run.workspace_id, target)
         return Call(
             question=case.question,
             history=history,
@@ -112,7 +140,7 @@ class Caller:
             messages=(case.plan or {}).get("messages", ()),
         )
 
-    async def _tried(self, call: Call, run: Run, tally: _Tally, begin: Callable[[], Awaitable[None]]) -> Reply:
+    async def _tried(self, call: Call, kind: str, tally: Tally, begin: Callable[[], Awaitable[None]]) -> Reply:
         """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try. `begin` lets each call begin."""
         gives_up = time.monotonic() + PATIENCE_SECONDS
         throttled = 0
@@ -120,7 +148,7 @@ class Caller:
             await begin()
             began = time.monotonic()
             try:
-                reply = await self._ask(run, call)
+                reply = await self._ask(kind, call)
             except Throttled as wait:
                 throttled += 1
                 # A target that says 0 would be asked as fast as it answers.
@@ -141,8 +169,7 @@ class Caller:
             tally.milliseconds = _since(began)
             return reply
 
-    async def _ask(self, run: Run, call: Call) -> Reply:
-        kind = run.target.kind
+    async def _ask(self, kind: str, call: Call) -> Reply:
         target: Target | None = self._builtin if kind == BUILTIN else self._targets.get(kind)
         if target is None:
             raise Refused(f"connections of kind {kind} can't be called by this version")
@@ -155,14 +182,13 @@ class Caller:
             log.exception("a call failed in a way that is not foreseen")
             raise Failed(f"the call failed: {type(fault).__name__}") from fault
 
-    async def _read_access(self, run: Run) -> Access:
-        connection_id = run.target.connection_id
+    async def _read_access(self, workspace: UUID, connection_id: UUID) -> Access:
         known = self._access.get(connection_id)
         if known is not None:
             return known
         while True:
             try:
-                access = await self._catalog.access(run.workspace_id, connection_id)
+                access = await self._catalog.access(workspace, connection_id)
             except grpc.aio.AioRpcError as fault:
                 if fault.code() == grpc.StatusCode.NOT_FOUND:
                     raise Refused("the connection was deleted") from None
@@ -183,13 +209,13 @@ def _back_off(tries: int) -> float:
     return min(LONGEST_PAUSE, BACK_OFF_SECONDS * 2.0 ** min(tries - 1, 10)) * random.uniform(0.5, 1.5)  # noqa: S311 spreads load
 
 
-def _shown(error: str, secret: str) -> str:
+def shown(error: str, secret: str) -> str:
     """An error fit for storage: a target's words are in it, and may repeat the key that they were sent."""
     text, _ = hygiene.cleaned(error)
     return chat.redacted(text, secret)
 
 
-def _kept(reply: Reply, secret: str) -> tuple[str, tuple[str, ...]]:
+def kept(reply: Reply, secret: str) -> tuple[str, tuple[str, ...]]:
     """An answer fit for storage, and its warnings."""
     text, replaced = hygiene.cleaned(reply.text)
     warnings = reply.warnings

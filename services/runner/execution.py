@@ -18,9 +18,10 @@ from nats.js.errors import NotFoundError
 
 from assay.runner.internal.v1 import events_pb2
 from services.runner.calls import Caller
-from services.runner.entities import SCENARIO, ClaimedCase, Executed, Range, Run, Turn
+from services.runner.entities import CONVERSATION, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
+from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe
 from shared.errors import Unavailable
@@ -88,6 +89,7 @@ class Worker:
 
     def __init__(self, database: Database, broker: Broker, governor: Governor, caller: Caller, lease: timedelta) -> None:
         self._database, self._broker, self._governor, self._caller = database, broker, governor, caller
+        self._simulation = Simulation(caller)
         self._lease = lease
         self._held: set[Held] = set()
         self._together = Together(database, lease)
@@ -205,7 +207,7 @@ class Worker:
 
     async def _in_parallel(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
         """Each case alone, within the limits; what is done is written every 200 ms."""
-        calls = {asyncio.create_task(self._caller.call(run, case, ())) for case in claimed}
+        calls = {asyncio.create_task(self._alone(run, case)) for case in claimed}
         try:
             while calls:
                 await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -217,6 +219,10 @@ class Worker:
         finally:
             for call in calls:
                 call.cancel()
+
+    async def _alone(self, run: Run, case: ClaimedCase) -> Executed:
+        """A case that needs no other: one question, or a conversation of its own."""
+        return await (self._simulation.hold(run, case) if run.mode == CONVERSATION else self._caller.call(run, case, ()))
 
     async def _conversations(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
         by_repeat: dict[int, list[ClaimedCase]] = {}

@@ -125,6 +125,7 @@ def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
         at_once=of.at_once,
         connection_slots=of.target.max_concurrency,
         run_slots=of.slots,
+        simulator_slots=of.simulator.max_concurrency if of.simulator is not None else 0,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.runner import convert
-from services.runner.entities import EXPIRIES_BEFORE_ALONE, Range, Run, Ticket
+from services.runner.entities import EXPIRIES_BEFORE_ALONE, SCENARIO, Range, Run, Ticket
 from services.runner.store import cases, runs, tickets
 from shared import outbox
 from shared.outbox import Event
@@ -69,7 +69,7 @@ async def _reissue(connection: Connection, ticket: Ticket) -> None:
         return  # done: finishing it is not ours to do under these locks
     worn = await cases.expiries(connection, run.id, ticket.range)
     single = ticket.range.first == ticket.range.last
-    if worn >= EXPIRIES_BEFORE_ALONE and not single and run.mode == "independent":
+    if worn >= EXPIRIES_BEFORE_ALONE and not single and run.mode != SCENARIO:
         await _split(connection, run, ticket)
         return
     await tickets.reissue(connection, ticket)

@@ -25,14 +25,27 @@ class Call:
     file_url: str | None = None
     file_mime_type: str | None = None
     messages: Sequence[Mapping[str, Any]] = ()
+    tools: Sequence[Mapping[str, Any]] = ()
+    """Functions that the target may call, as an OpenAI endpoint takes them."""
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A function that a target wants called; the arguments as an object, or as the target's text where that is none."""
+
+    id: str
+    name: str
+    arguments: Mapping[str, Any] | str
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a target answered."""
+    """What a target answered; the text is empty where it only calls tools. `usage`: its tokens by name, if it told."""
 
     text: str
     warnings: tuple[str, ...] = field(default=())
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Mapping[str, int] | None = None
 
 
 class Refused(Exception):

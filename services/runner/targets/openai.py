@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 
 from services.runner.targets import Call, Failed, Refused, Reply, Throttled
+from services.runner.targets.tools import read_tool_calls, read_usage
 from shared import chat
 from shared.guard import Forbidden, check_url
 
@@ -90,6 +91,8 @@ def _messages(call: Call) -> list[Mapping[str, Any]]:
 
 def _body(call: Call) -> bytes:
     body = {**call.parameters, "messages": _messages(call), "stream": False}
+    if call.tools:
+        body["tools"] = list(call.tools)
     if call.model:
         body["model"] = call.model
     return orjson.dumps(body)
@@ -106,9 +109,12 @@ def _content(call: Call) -> str | list[dict[str, Any]]:
 
 def _reply(answer: bytes, secret: str) -> Reply:
     try:
-        choice = chat.first_choice(parsed(answer))
+        said = parsed(answer)
+        choice = chat.first_choice(said)
+        tool_calls = read_tool_calls(said["choices"][0]["message"].get("tool_calls"))
     except ValueError:
         raise Refused(f"not a chat completion: {chat.shown(answer, secret, SHOWN)}") from None
-    if choice.text is None:
+    if choice.text is None and not tool_calls:
         raise Refused("the chat completion has no text")
-    return Reply(choice.text, ("the answer was cut off at the endpoint's length limit",) if choice.cut_off else ())
+    warnings = ("the answer was cut off at the endpoint's length limit",) if choice.cut_off else ()
+    return Reply(choice.text or "", warnings, tool_calls, read_usage(said.get("usage")))

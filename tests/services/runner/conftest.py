@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from services.runner import calls, execution
 from shared.postgres import Database, open_pool
-from tests.servers import PostgresServer
+from tests.servers import NatsProcess, PostgresServer
+from tests.services.runner import shop as shops
 from tests.services.runner.house import TABLES, Asked, neighbourhood
 
 
@@ -30,3 +32,14 @@ async def asked() -> AsyncIterator[Asked]:
     """Catalog and reporting, stood in for."""
     async with neighbourhood() as found:
         yield found
+
+
+@pytest.fixture
+async def shop(
+    database: Database, runner_url: str, nats_server: NatsProcess, asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[shops.Shop]:
+    """Where workers work."""
+    monkeypatch.setattr(calls, "BACK_OFF_SECONDS", 0.05)
+    monkeypatch.setattr(execution, "LEASED_NAK_SECONDS", 0.4)
+    async with shops.opened(database, runner_url, nats_server, asked) as opened:
+        yield opened

@@ -61,6 +61,16 @@ def chat(text: object, **choice: object) -> bytes:
     return orjson.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop", **choice}]})
 
 
+def tool_chat(*functions: tuple[str, str], text: str | None = None) -> bytes:
+    """A chat completion that calls functions, each given as (name, arguments)."""
+    calls = [
+        {"id": f"c{number}", "type": "function", "function": {"name": name, "arguments": arguments}}
+        for number, (name, arguments) in enumerate(functions)
+    ]
+    usage = {"prompt_tokens": 5, "completion_tokens": 2, "total_tokens": 7}
+    return orjson.dumps({"choices": [{"message": {"content": text, "tool_calls": calls}}], "usage": usage})
+
+
 @contextlib.asynccontextmanager
 async def endpoint() -> AsyncIterator[Endpoint]:
     """A listening endpoint."""

@@ -80,8 +80,8 @@ async def inserted(database: Database, run: Run) -> Run:
     return run
 
 
-async def running(database: Database, case_count: int = 10, repeats: int = 1, **said: Any) -> Run:
-    """A frozen run with its first tickets out."""
+async def running(database: Database, case_count: int = 10, repeats: int = 1, plan: Any = None, **said: Any) -> Run:
+    """A frozen run with its first tickets out; `plan` is that of every case."""
     run = await inserted(database, a_run(case_count, repeats, **said))
     records: list[tuple[Any, ...]] = [
         (
@@ -96,7 +96,7 @@ async def running(database: Database, case_count: int = 10, repeats: int = 1, **
             [],
             None,
             None,
-            None,
+            plan,
             False,
         )
         for repeat in range(1, repeats + 1)
@@ -186,6 +186,7 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
     )
     api_key: str = "sk-secret"
     refusal: Exception | None = None
+    connections: dict[str, catalog_pb2.ConnectionAccess] = field(default_factory=dict)  # beside the target's
     batch: int = 4
     streamed: int = 0
     streaming: Callable[[], Awaitable[None]] | None = None  # awaited when all cases were streamed
@@ -208,7 +209,8 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
     async def ReadConnection(self, request: Any, context: Any) -> catalog_pb2.ConnectionAccess:  # noqa: ARG002
         if self.refusal is not None:
             raise self.refusal
-        return catalog_pb2.ConnectionAccess(base_url=self.target.base_url, api_key=self.api_key)
+        target = catalog_pb2.ConnectionAccess(base_url=self.target.base_url, api_key=self.api_key)
+        return self.connections.get(request.connection_id, target)
 
     async def Forget(self, request: Any, context: Any) -> reporting_pb2.ForgetResponse:  # noqa: ARG002
         self.forgotten += request.run_ids

@@ -3,12 +3,14 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import orjson
 import pytest
 
+from assay.runner.internal.v1 import events_pb2
 from services.runner import calls
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
@@ -21,8 +23,9 @@ from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
 from shared.errors import NotFound, Unavailable
 from shared.guard import Guard, open_session
+from shared.ids import new_id
 from shared.postgres import Database
-from tests.services.runner.endpoint import Answer, Endpoint, chat, endpoint
+from tests.services.runner.endpoint import Answer, Endpoint, chat, endpoint, tool_chat
 from tests.services.runner.house import Asked, a_target, claim, rows, running
 
 LEASE = timedelta(seconds=60)
@@ -209,3 +212,28 @@ async def test_builtin_models_answer_and_unknown_ones_are_errors(calling: Callin
     other = await running(calling.database, 3, target=a_target(model="unknown"))
     cases = await claim(calling.database, other)
     assert {done.error for done in await calling.caller.answer_all(other, cases)} == {"the suite has no builtin model 'unknown'"}
+
+
+async def test_a_ticket_is_left_to_the_runner_that_may_call_the_model_of_its_user(calling: Calling) -> None:
+    ours, other = calling.caller._governor, Governor(calling.database, "other", LEASE)
+    for each in (other, ours, other):
+        await each.beat()
+    without = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=2, run_slots=2)
+    played = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=2, run_slots=2, simulator_slots=1)
+    there = Caller(other, calling.asked.catalog, {}, Builtin(DOCUMENTATION))
+    assert [there.has_room(without), there.has_room(played)] == [True, False]
+    assert calling.caller.has_room(played)
+
+
+async def test_tokens_are_told_of_every_family_but_test_sets(calling: Calling) -> None:
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    calling.there.says(orjson.dumps({"choices": [{"message": {"content": "x"}}], "usage": usage}))
+    assert (await calling.call()).record is None
+    run = replace(await calling.run(), family="prompt_test_case")
+    [case] = await claim(calling.database, run, 0, 0, LEASE)
+    assert (await calling.caller.call(run, case, ())).record == {"usage": usage}
+
+
+async def test_an_answer_that_only_calls_tools_answers_no_question(calling: Calling) -> None:
+    calling.there.says(tool_chat(("look", "{}")))
+    assert (await calling.call()).error == "the chat completion has no text"
