@@ -133,7 +133,7 @@ async def test_a_stream_is_of_one_moment_and_ends_if_the_dataset_does(house: Hou
     await add(house, project, made.id, *(case(inputs={"n": number}) for number in range(1200)))
     datasets: Datasets = house.rooms.datasets
     found = await _dataset(house, made.id, project)
-    seen = []
+    seen: list[int] = []
     async for batch in datasets.cases(found):
         await add(house, project, made.id, case(inputs={"n": -1}))
         seen.extend(row["content"]["values"]["n"] for row in batch)
