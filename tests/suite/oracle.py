@@ -17,28 +17,37 @@ OPEN = "('pending', 'starting', 'running', 'cancelling')"
 QUERIES: Mapping[str, str] = {
     "run whose frozen cases are not the set's cases at its revision": """
         SELECT r.id FROM runner.runs r
-        WHERE r.state IN ('running', 'completed') AND EXISTS (
+        WHERE r.family = 'test_set' AND r.state IN ('running', 'completed') AND EXISTS (
           SELECT FROM (
             SELECT id, (row_number() OVER (ORDER BY position, id) - 1)::int AS place FROM catalog.test_cases c
-            WHERE c.test_set_id = r.test_set_id AND c.from_rev <= r.revision AND (c.until_rev IS NULL OR c.until_rev > r.revision)
+            WHERE c.test_set_id = r.subject_id AND c.from_rev <= r.revision AND (c.until_rev IS NULL OR c.until_rev > r.revision)
           ) AS wanted CROSS JOIN generate_series(1, r.repeats) AS times (number)
           FULL JOIN (SELECT * FROM runner.run_cases WHERE run_id = r.id) AS kept
             ON kept.ord = (times.number - 1) * r.case_count + wanted.place AND kept.case_id = wanted.id AND kept.repeat = times.number
           WHERE kept.ord IS NULL OR wanted.id IS NULL)""",
-    "completed run with other than one result for a case": """
+    "open or completed run without all of its cases": """
+        SELECT r.id FROM runner.runs r LEFT JOIN runner.run_cases c ON c.run_id = r.id
+        WHERE r.family <> 'test_set' AND r.state IN ('running', 'completed')
+        GROUP BY r.id, r.total_cases HAVING count(c.*) <> r.total_cases""",
+    "completed run with other than one result for a case and evaluator": """
+        SELECT r.id, c.ord, e.name, count(x.*) FROM reporting.runs r
+        JOIN runner.run_cases c ON c.run_id = r.id AND c.state <> 'cancelled'
+        CROSS JOIN LATERAL unnest(CASE r.family WHEN 'test_set' THEN ARRAY[c.test_method] ELSE r.evaluators END) AS e (name)
+        LEFT JOIN reporting.results x ON x.run_id = r.id AND x.test_case_id = c.case_id AND x.repeat = c.repeat AND x.evaluator = e.name
+        WHERE r.closed AND r.state IN ('completed', 'cancelled') GROUP BY r.id, c.ord, e.name HAVING count(x.*) <> 1""",
+    "completed run with a case of which not every score is a result": """
         SELECT r.id, c.ord, count(x.*) FROM reporting.runs r
         JOIN runner.run_cases c ON c.run_id = r.id AND c.state <> 'cancelled'
-        LEFT JOIN reporting.results x ON x.run_id = r.id AND x.test_case_id = c.case_id AND x.repeat = c.repeat
-          AND x.evaluator = c.test_method
-        WHERE r.closed AND r.state IN ('completed', 'cancelled') GROUP BY r.id, c.ord HAVING count(x.*) <> 1""",
+        LEFT JOIN reporting.results x ON x.run_id = r.id AND x.ord = c.ord
+        WHERE r.closed AND r.state IN ('completed', 'cancelled') GROUP BY r.id, c.ord, c.results HAVING count(x.*) <> c.results""",
     "result of a case that the run doesn't have": """
         SELECT x.run_id, x.ord FROM reporting.results x JOIN runner.runs r ON r.id = x.run_id
         LEFT JOIN runner.run_cases c ON c.run_id = x.run_id AND c.ord = x.ord AND c.case_id = x.test_case_id
         WHERE c.ord IS NULL OR c.state = 'cancelled'""",
-    "score other than once": """
+    "case with other scores than the runner was told of": """
         SELECT c.run_id, c.ord FROM runner.run_cases c JOIN runner.runs r ON r.id = c.run_id
         LEFT JOIN scoring.scores s ON s.run_id = c.run_id AND s.case_id = c.case_id AND s.repeat = c.repeat
-        WHERE c.state = 'scored' GROUP BY c.run_id, c.ord HAVING count(s.*) <> 1""",
+        WHERE c.state = 'scored' GROUP BY c.run_id, c.ord, c.results HAVING count(s.*) <> c.results""",
     "completed run with an open case": """
         SELECT r.id FROM reporting.runs r JOIN runner.run_cases c ON c.run_id = r.id
         WHERE r.closed AND c.state NOT IN ('scored', 'cancelled')""",
@@ -47,7 +56,7 @@ QUERIES: Mapping[str, str] = {
           SELECT FROM runner.run_cases c WHERE c.run_id = r.id AND c.state NOT IN ('scored', 'cancelled'))
           AND r.started_at < now() - {MINUTE}""",
     "run that nobody works on": f"""
-        SELECT r.id FROM runner.runs r WHERE r.state IN {OPEN} AND r.touched_at < now() - {MINUTE}
+        SELECT r.id FROM runner.runs r WHERE NOT r.client_driven AND r.state IN {OPEN} AND r.touched_at < now() - {MINUTE}
           AND NOT EXISTS (SELECT FROM runner.run_cases c WHERE c.run_id = r.id AND c.state = 'leased' AND c.lease_until > now())
           AND NOT EXISTS (SELECT FROM reporting.results x WHERE x.run_id = r.id AND x.created_at > now() - {MINUTE})""",
     "final run with other than one RunFinished": """
@@ -73,6 +82,17 @@ QUERIES: Mapping[str, str] = {
         SELECT run_id, block FROM (SELECT run_id, ord / 1000 AS block, count(*) AS many FROM reporting.results GROUP BY 1, 2) AS x
         FULL JOIN reporting.result_blocks b USING (run_id, block)
         WHERE x.many IS DISTINCT FROM b.passed + b.failed + b.errors""",
+    "evaluation whose counts are not those of its results": """
+        SELECT run_id, evaluator FROM (
+          SELECT x.run_id, x.evaluator, count(*) FILTER (WHERE x.status = 'passed') AS passed,
+                 count(*) FILTER (WHERE x.status = 'failed') AS failed, count(*) FILTER (WHERE x.status = 'error') AS errors,
+                 count(x.score) AS score_count
+          FROM reporting.results x JOIN reporting.runs r ON r.id = x.run_id AND r.family <> 'test_set' GROUP BY 1, 2) AS x
+        FULL JOIN reporting.evaluations e USING (run_id, evaluator)
+        WHERE (x.passed, x.failed, x.errors, x.score_count) IS DISTINCT FROM (e.passed, e.failed, e.errors, e.score_count)""",
+    "run whose cases are not counted as they are": """
+        SELECT r.id FROM reporting.runs r LEFT JOIN reporting.case_records c ON c.run_id = r.id WHERE r.family <> 'test_set'
+        GROUP BY r.id HAVING (count(c.*), count(c.*) FILTER (WHERE c.answered)) <> (r.scored_cases, r.answered_cases)""",
     "result with another answer than the claim that held": """
         SELECT x.run_id, x.ord FROM reporting.results x JOIN runner.run_cases c ON c.run_id = x.run_id AND c.ord = x.ord
         WHERE x.actual_response IS DISTINCT FROM c.output""",
