@@ -17,6 +17,7 @@ from services.scoring.scorers.texts import Check, Settings, Texts
 
 # Of longer texts only the beginning is compared: the cost grows with the product of the lengths.
 MOST_CHARS = 50_000
+MOST_NUMBERS = 200
 TRUNCATED = f"truncated: only the first {MOST_CHARS} characters were compared"
 _WORD = regex.compile(r"\w+(?:['\u2019]\w+)*")
 _BLEU = BLEU(effective_order=True)
@@ -48,19 +49,25 @@ def numeric_similarity(expected: str, output: str, settings: Settings) -> tuple[
     wanted, got = _values(expected), _values(output)
     if not wanted:
         raise CannotScore("the expected text holds no number")
-    told, total = [], 0.0
-    for value in wanted:
-        nearest = min(got, key=lambda other, value=value: abs(other - value), default=None)  # type: ignore[misc] # bound at once
-        if nearest is not None:
-            got.remove(nearest)
-            total += _nearness(value, nearest)
-        if nearest != value:
-            told.append(f"expected {value:f}, got {'no number' if nearest is None else f'{nearest:f}'}")
+    # The nearest pairs first, so that no number takes another's place.
+    pairs = sorted(((abs(value - other), i, j) for i, value in enumerate(wanted) for j, other in enumerate(got)), key=lambda pair: pair[0])
+    matched: dict[int, int] = {}
+    taken: set[int] = set()
+    for _, i, j in pairs:
+        if i not in matched and j not in taken:
+            matched[i] = j
+            taken.add(j)
+    total = sum(_nearness(value, got[matched[i]]) for i, value in enumerate(wanted) if i in matched)
+    told = [
+        f"expected {value:f}, got {f'{got[matched[i]]:f}' if i in matched else 'no number'}"
+        for i, value in enumerate(wanted)
+        if i not in matched or got[matched[i]] != value
+    ]
     return total / len(wanted), "; ".join(told[:10]) or "the numbers are equal"
 
 
 def _values(text: str) -> list[Decimal]:
-    return [number.value for number in numbers(text, "en") if isinstance(number.value, Decimal) and not number.vague]
+    return [number.value for number in numbers(text, "en") if isinstance(number.value, Decimal) and not number.vague][:MOST_NUMBERS]
 
 
 def _nearness(value: Decimal, other: Decimal) -> float:

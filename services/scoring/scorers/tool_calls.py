@@ -96,6 +96,7 @@ def _tools(case: Case) -> Mapping[str, Any] | None:
 def _note_each(case: Case, settings: Mapping[str, Any], tools: Mapping[str, Any] | None, faults: Faults) -> None:
     forbidden, seen = _forbidden(case, settings), set()
     errors = _errors(case)
+    final = _final(case.calls, errors)
     for number, call in enumerate(case.calls):
         if call.name in forbidden:
             faults[number].append("is forbidden")
@@ -103,11 +104,11 @@ def _note_each(case: Case, settings: Mapping[str, Any], tools: Mapping[str, Any]
         written = json.dumps([call.name, call.arguments], sort_keys=True)
         if written in seen and not settings.get("allow_duplicates"):
             faults[number].append("repeats an earlier call")
-        seen.add(written)
-        if number in errors:
-            # Tried anew with success, an error is of no more interest; and the repetition was right.
+        if number not in errors:
+            # What failed may be tried again.
+            seen.add(written)
+        elif number in final:
             faults[number].append(f"returned an error: {errors[number]}")
-            seen.discard(written)
 
 
 def _forbidden(case: Case, settings: Mapping[str, Any]) -> set[str]:
@@ -135,12 +136,15 @@ def _signature_faults(call: ToolCall, tools: Mapping[str, Any] | None) -> Iterat
 
 
 def _errors(case: Case) -> dict[int, str]:
-    """What came back as an error, by the call's place, less what went well when tried again."""
+    """What came back as an error, by the call's place."""
     answers = {turn.answers: turn.text for turn in case.turns if turn.role == "tool" and turn.answers}
-    calls = case.calls
-    failed = {number: told for number, call in enumerate(calls) if (told := _error(answers.get(call.id, ""))) is not None}
-    well = {call.name: number for number, call in enumerate(calls) if number not in failed and call.id in answers}
-    return {number: told for number, told in failed.items() if well.get(calls[number].name, -1) < number}
+    return {number: told for number, call in enumerate(case.calls) if (told := _error(answers.get(call.id, ""))) is not None}
+
+
+def _final(calls: Sequence[ToolCall], errors: Mapping[int, str]) -> set[int]:
+    """The errors after which the tool was never called with success."""
+    well = {call.name: number for number, call in enumerate(calls) if number not in errors}
+    return {number for number in errors if well.get(calls[number].name, -1) < number}
 
 
 def _error(answer: str) -> str | None:

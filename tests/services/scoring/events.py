@@ -8,8 +8,10 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
+from assay.catalog.internal.v1 import parts_pb2
 from assay.runner.internal.v1 import events_pb2
 from services.scoring.entities import Score
+from shared import json_values
 from shared.consumer import Received
 from shared.ids import new_id
 
@@ -24,8 +26,12 @@ class Facts:
     id: UUID = field(default_factory=new_id)
     workspace: UUID = field(default_factory=new_id)
 
-    def executed(self, *cases: events_pb2.ExecutedCase, language: str = "en") -> events_pb2.CasesExecuted:
-        return events_pb2.CasesExecuted(workspace_id=str(self.workspace), run_id=str(self.id), language=language, cases=cases)
+    def executed(
+        self, *cases: events_pb2.ExecutedCase, language: str = "en", by: Sequence[parts_pb2.Evaluator] = ()
+    ) -> events_pb2.CasesExecuted:
+        return events_pb2.CasesExecuted(
+            workspace_id=str(self.workspace), run_id=str(self.id), language=language, cases=cases, evaluators=by
+        )
 
     def deleted(self) -> events_pb2.RunDeleted:
         return events_pb2.RunDeleted(workspace_id=str(self.workspace), run_id=str(self.id))
@@ -74,3 +80,24 @@ def a_score(status: str = "passed", value: float | None = 1.0, **more: Any) -> S
         "scored_by": "exact_match@1",
     }
     return Score(**{**known, **more})
+
+
+def an_evaluator(
+    name: str, template: str = "", *, localize: bool = False, passing_score: float | None = None, **config: Any
+) -> parts_pb2.Evaluator:
+    """Over the output, unless it is a template that looks at the whole case."""
+    template = template or name
+    mapping = {} if template in {"rubric_criterion", "tool_call_accuracy"} else {"output": "output"}
+    return parts_pb2.Evaluator(
+        name=name,
+        template=template,
+        mapping=mapping,
+        config=json_values.struct(config),
+        passing_score=passing_score,
+        error_localizer=localize,
+    )
+
+
+def a_recorded_case(ord_: int = 0, output: str | None = "five days", error: str | None = None, **record: Any) -> events_pb2.ExecutedCase:
+    """A case that names no test method, with what is known of its execution."""
+    return a_case(ord_, output, test_method="", passing_score=0.0, error=error, record=json_values.struct(record))
