@@ -3,7 +3,8 @@
 -- Headers by which gateway and services speak to each other: from a client they would be forged.
 local PRIVATE = { "^x%-http%-code$", "^x%-internal%-service$", "^x%-native%-grpc$", "^x%-local%-reply$", "^x%-assay%-", "^x%-envoy%-" }
 -- What means something to gRPC alone. A service refuses a call whose "-bin" headers are no base64, as a fault of its own.
-local GRPC = { "^grpc%-", "%-bin$" }
+-- Nor does it take a name with a letter that HTTP allows and gRPC doesn't.
+local GRPC = { "^grpc%-", "%-bin$", "[^%l%d_.:-]" }
 
 local function remove(headers, patterns)
   local unwanted = {}

@@ -10,6 +10,8 @@ from typing import Any
 
 from google.protobuf import descriptor_pb2
 
+from shared.pages import MAX_PAGE
+
 # Numbers of the lists within a FileDescriptorProto and its parts, of which the path of a location is made.
 TOP = {4: "message_type", 5: "enum_type", 6: "service"}
 MESSAGE = {2: "field", 3: "nested_type", 4: "enum_type"}
@@ -91,7 +93,7 @@ def limits(comment: str, kind: str) -> dict[str, Any]:
     if found := RANGE.search(comment):
         return {"minimum": _number(found[1]), "maximum": _number(found[2])}
     found = FROM.search(comment)
-    return {"minimum": _number(found[1])} if found else {}
+    return {"minimum": _number(found[1]), "maximum": MAX_PAGE} if found else {}
 
 
 def _text_limits(comment: str) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _text_limits(comment: str) -> dict[str, Any]:
         return {"maxLength": _number(found[1])}
     if found := CHOICE.search(comment):
         return {"enum": re.split(r", | or ", found[1])}
-    return {"minLength": 1} if re.search(r"\bnot empty\b", comment, re.IGNORECASE) else {}
+    return {"minLength": 1} if is_required(comment) or re.search(r"\bnot empty\b", comment, re.IGNORECASE) else {}
 
 
 def default(comment: str) -> str | None:

@@ -24,13 +24,13 @@ class Upload:
 
 @dataclass
 class _Part:
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, bytes] = field(default_factory=dict)
     content: bytearray = field(default_factory=bytearray)
 
 
 def read(content_type: str, body: bytes) -> Upload:
     """Raises Invalid for a body that isn't one whole multipart with one part `file`, TooLarge for a file over 10 MB."""
-    kind, options = parse_options_header(content_type)
+    kind, options = parse_options_header(content_type.encode())
     if kind != b"multipart/form-data" or not options.get(b"boundary"):
         raise Invalid({PART: "must be sent as multipart/form-data"})
     files = [upload for name, upload in map(_named, _parts(body, options[b"boundary"])) if name == PART]
@@ -85,7 +85,7 @@ class _Reading:
         self._value += data[start:end]
 
     def header(self) -> None:
-        self.parts[-1].headers[self._name.decode("latin-1").lower()] = self._value.decode("utf-8", "replace")
+        self.parts[-1].headers[self._name.decode("latin-1").lower()] = self._value
         self._name, self._value = b"", b""
 
     def data(self, data: bytes, start: int, end: int) -> None:
@@ -96,8 +96,9 @@ class _Reading:
 
 
 def _named(part: _Part) -> tuple[str, Upload]:
-    _, options = parse_options_header(part.headers.get("content-disposition", ""))
-    said, _ = parse_options_header(part.headers.get("content-type", ""))
+    # Headers stay bytes until here: of a text the parser takes Latin-1 only.
+    _, options = parse_options_header(part.headers.get("content-disposition"))
+    said, _ = parse_options_header(part.headers.get("content-type"))
     filename = options.get(b"filename", b"").decode("utf-8", "replace")
     upload = Upload(bytes(part.content), filename, said.decode("latin-1"))
     return options.get(b"name", b"").decode("utf-8", "replace"), upload

@@ -28,6 +28,13 @@ def test_other_parts_are_passed_over() -> None:
     assert multipart.read(FORM, body(other, part(b"y"), other)).content == b"y"
 
 
+@pytest.mark.parametrize("name", ["日本.csv", "😀", "µ ÀÎ", "a\x07b"])
+def test_names_may_be_in_any_script(name: str) -> None:
+    other = part(b"x", f'form-data; name="{name}"', f"text/{name}")
+    named = part(b"y", f'form-data; name="file"; filename="{name}"')
+    assert multipart.read(FORM, body(other, named)) == Upload(b"y", name, "text/csv")
+
+
 def test_a_file_needs_neither_name_nor_type() -> None:
     bare = b"--edge\r\ncontent-disposition: form-data; name=file\r\n\r\ny\r\n"
     assert multipart.read('Multipart/Form-Data; boundary="edge"', body(bare)) == Upload(b"y")
@@ -38,6 +45,7 @@ def test_a_file_needs_neither_name_nor_type() -> None:
     [
         ("text/csv", b"a,b", "multipart/form-data"),
         ("", body(part(b"a")), "multipart/form-data"),
+        ("multipart/form-data; boundary=日本", body(part(b"a")), "whole"),
         ("multipart/form-data", body(part(b"a")), "multipart/form-data"),
         ("multipart/mixed; boundary=edge", body(part(b"a")), "multipart/form-data"),
         (FORM, b"", "whole"),
