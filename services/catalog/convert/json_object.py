@@ -6,6 +6,8 @@ from uuid import UUID
 
 from shared.ids import canonical_id
 
+MAX_WHOLE = 2**31 - 1
+
 T = TypeVar("T")
 
 
@@ -49,12 +51,12 @@ class JsonObject:
         return self._typed(key, bool, "true or false")
 
     def whole(self, key: str) -> int | None:
-        """A whole number."""
+        """A whole number from 0 to the largest int32."""
         said = self._said.get(key)
-        if isinstance(said, bool) or not isinstance(said, int | None):
-            self.fault(key, "must be a whole number")
-            return None
-        return said
+        if said is None or (isinstance(said, int) and not isinstance(said, bool) and 0 <= said <= MAX_WHOLE):
+            return said
+        self.fault(key, f"must be a whole number from 0 to {MAX_WHOLE}")
+        return None
 
     def object(self, key: str) -> dict[str, Any] | None:
         """An object, as it is."""

@@ -96,6 +96,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"variablesRichContent": "x"}, "variablesRichContent: must be an object"),
     ({"files": [{"url": "u"}]}, "files[0].name: is required"),
     ({"files": [{"name": "n", "index": 0.5}]}, "files[0].index: must be a whole number"),
+    ({"files": [{"name": "n", "index": -1}]}, "files[0].index: must be a whole number"),
+    ({"files": [{"name": "n", "index": 2**31}]}, "files[0].index: must be a whole number"),
     ({"files": [{"name": "n", "index": True}]}, "files[0].index: must be a whole number"),
     ({"expectedOutput": 5}, "expectedOutput: must be a text"),
     ({"answers": []}, "answers: must be an object"),
@@ -230,9 +232,10 @@ async def test_another_workspace_knows_none_of_it(us: PromptUser, them: PromptUs
         for call in (them.case_read, them.case_changed, them.case_deleted):
             with not_found("test case"):
                 await call(unknown)
-    for call in (them.listed, them.case):
-        with not_found("prompt"):
-            await call(prompt["id"])
+    with not_found("prompt"):
+        await them.listed(prompt["id"])
+    with not_found("prompt"):
+        await them.case(prompt["id"])
 
 
 async def test_a_list_needs_its_prompt(us: PromptUser) -> None:
