@@ -4,8 +4,9 @@ import random
 
 import pytest
 
+from services.reporting.store import comparisons
 from shared.pages import PageRequest
-from tests.services.reporting.builders import Facts, in_parts, scored
+from tests.services.reporting.builders import Facts, a_score, in_parts, scored
 from tests.services.reporting.conftest import Bench
 
 STATUSES = ("passed", "failed", "error")
@@ -61,3 +62,14 @@ async def test_results_that_are_known_are_neither_numbered_nor_counted_again(ben
     assert [seq for seq, _ in await bench.events(run)] == list(range(1, 8))
     async with bench.database.connection() as connection:
         assert await connection.fetchval("SELECT sum(passed + failed + errors) FROM result_blocks WHERE run_id = $1", run.id) == 6
+
+
+async def test_a_repeat_that_several_judged_is_one_in_a_comparison_and_passed_if_all_say_so(bench: Bench) -> None:
+    run = Facts(total=2)
+    both = [scored(n, executed={"case_id": str(run.id), "repeat": n + 1}) for n in range(2)]
+    for case, second in zip(both, ("passed", "failed"), strict=True):
+        case.scores.append(a_score(second, evaluator="another"))
+    await bench.completed(run, *both)
+    async with bench.database.connection() as connection:
+        found = (await comparisons.cases(connection, await bench.run(run)))[run.id]
+    assert (found.results, found.passed, found.errors, found.status) == (2, 1, 0, "failed")
