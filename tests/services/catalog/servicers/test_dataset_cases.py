@@ -1,6 +1,5 @@
 """assay.catalog.v1: the cases of datasets, in and out."""
 
-import time
 from typing import Any
 
 import pytest
@@ -155,9 +154,7 @@ async def test_10_000_cases_are_made_at_once_and_no_more(house: House) -> None:
     with invalid("data: must have at most 10000 entries"):
         await house.prompt_datasets.BulkCreatePromptCases(request, metadata=house.us.metadata)
     del request.data[-1]
-    began = time.monotonic()
     made = (await house.prompt_datasets.BulkCreatePromptCases(request, metadata=house.us.metadata)).data
-    assert time.monotonic() - began < 15
     assert [one["id"] for one in await cases_of(house, project, dataset.id)] == [one.id for one in made]
     assert (len(made), shown(made[-1])["metadata"]) == (10_000, {"n": 9_999})
 
