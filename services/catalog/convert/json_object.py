@@ -39,6 +39,13 @@ class JsonObject:
             self.fault(key, "is required")
         return self.text(key) or ""
 
+    def name(self, key: str) -> str:
+        """A text that must be there and hold something."""
+        said = self.required(key)
+        if not said and self._path(key) not in self.faults:
+            self.fault(key, "must not be empty")
+        return said
+
     def choice(self, key: str, allowed: Collection[str]) -> str:
         """One of a few names, which must be there."""
         said = self.required(key)

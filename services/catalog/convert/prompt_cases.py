@@ -143,7 +143,7 @@ def _files(said: JsonObject, key: str) -> list[Json] | None:
 
 
 def _file(row: JsonObject, position: int) -> Json:
-    row.required("name")
+    row.name("name")
     index = row.whole("index")
     return {"index": position if index is None else index, **{name: row.text(name) for name in FILE_TEXTS}}
 

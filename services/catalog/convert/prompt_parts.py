@@ -11,6 +11,8 @@ from services.catalog.convert.json_object import JsonObject
 from services.catalog.entities.prompt_messages import ROLES, Json
 from shared.json_values import plain
 
+MAX_CONTENT = 1_000_000
+
 
 def sent(request: Message, names: Sequence[str]) -> JsonObject:
     """The optional fields of a request that are there, Values as the JSON that they hold, by their JSON names."""
@@ -22,7 +24,14 @@ def sent(request: Message, names: Sequence[str]) -> JsonObject:
 def messages(said: JsonObject, key: str) -> list[Json] | None:
     """[{role, content}]."""
     rows = said.parts(key)
-    return None if rows is None else [{"role": row.choice("role", ROLES), "content": row.required("content")} for row in rows]
+    return None if rows is None else [_message(row) for row in rows]
+
+
+def _message(row: JsonObject) -> Json:
+    content = row.required("content")
+    if len(content) > MAX_CONTENT:
+        row.fault("content", f"must have at most {MAX_CONTENT} characters")
+    return {"role": row.choice("role", ROLES), "content": content}
 
 
 def optional_text(said: JsonObject, key: str) -> str | None:

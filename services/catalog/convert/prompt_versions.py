@@ -59,7 +59,7 @@ def page(found: Page[PromptVersion]) -> pb.ListPromptVersionsResponse:
 
 def _variables(read: JsonObject, key: str) -> list[Json] | None:
     rows = read.parts(key)
-    return None if rows is None else [{"name": row.required("name"), "required": row.flag("required") is not False} for row in rows]
+    return None if rows is None else [{"name": row.name("name"), "required": row.flag("required") is not False} for row in rows]
 
 
 def _configuration(read: JsonObject, key: str) -> Json | None:

@@ -94,6 +94,8 @@ WRONG: list[tuple[Any, str]] = [
     ({"messages": [{"role": "user", "content": ["hi"]}]}, "messages[0].content: must be a text"),
     ({"variables": []}, "variables: must be an object"),
     ({"variablesRichContent": "x"}, "variablesRichContent: must be an object"),
+    ({"messages": [{"role": "user", "content": "x" * 1_000_001}]}, "messages[0].content: must have at most 1000000 characters"),
+    ({"files": [{"name": ""}]}, "files[0].name: must not be empty"),
     ({"files": [{"url": "u"}]}, "files[0].name: is required"),
     ({"files": [{"name": "n", "index": 0.5}]}, "files[0].index: must be a whole number"),
     ({"files": [{"name": "n", "index": -1}]}, "files[0].index: must be a whole number"),
@@ -109,7 +111,7 @@ WRONG: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "fault"), WRONG)
+@pytest.mark.parametrize(("body", "fault"), WRONG, ids=range(len(WRONG)))
 async def test_a_wrong_field_is_named(us: PromptUser, body: Any, fault: str) -> None:
     known = (await us.prompt())["id"]
     if isinstance(body, dict) and body and "promptId" not in body:

@@ -70,6 +70,7 @@ WRONG: list[tuple[Json, str]] = [
     ({"title": "t" * 256}, "title: must have at most 255 characters"),
     ({"messages": "x"}, "messages: must be an array"),
     ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role: must be one of"),
+    ({"variables": [{"name": ""}]}, "variables[0].name: must not be empty"),
     ({"variables": [{}]}, "variables[0].name: is required"),
     ({"variables": [{"name": "a", "required": 1}]}, "variables[0].required: must be true or false"),
     ({"configuration": []}, "configuration: must be an object"),
