@@ -25,6 +25,8 @@ TRIES = 4
 # An endpoint that wants a longer rest is as good as down.
 LONGEST_WAIT_SECONDS = 120.0
 FIRST_BACKOFF_SECONDS = 0.5
+# An endpoint that can't be reached is left alone for so long: each case for itself would find out by four tries.
+AWAY_SECONDS = 10.0
 MOST_REPLY_BYTES = 1_000_000
 SHOWN = 200
 PARAMETERS: Mapping[str, object] = {"temperature": 0, "max_tokens": 1_024}
@@ -60,6 +62,10 @@ class _PassingError(Exception):
     """No answer came; another try may help."""
 
 
+class _UnreachableError(_PassingError):
+    """There was no way to the endpoint, whatever it was to be asked."""
+
+
 class Connection:
     """The way to one endpoint, shared by all who ask it; aiohttp's session, and with it the guard on addresses, is the caller's."""
 
@@ -71,6 +77,7 @@ class Connection:
         self._probing = asyncio.Lock()
         self._format: ResponseFormat | None = None
         self._rest_until = 0.0
+        self._away: tuple[float, str] = (0.0, "")
 
     async def response_format(self) -> ResponseFormat:
         """The strictest format the endpoint keeps to, found out once. Raises JudgeError if it can't be reached."""
@@ -82,21 +89,30 @@ class Connection:
     async def complete(
         self, messages: Sequence[Message], response_format: ResponseFormat, name: str, schema: Mapping[str, object]
     ) -> Completion:
-        """One answer. Raises JudgeError after four tries, or at once if the endpoint refuses."""
+        """One answer. Raises JudgeError after four tries, or at once if the endpoint refuses or could not be reached just now."""
         request = {"model": self._endpoint.model, "messages": list(messages), **PARAMETERS, **_format(response_format, name, schema)}
-        fault = ""
+        fault: object = ""
         for attempt in range(TRIES):
             if attempt:
                 await self._sleep(FIRST_BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 - jitter, no secret
+            self._refuse_while_away()
             try:
                 answer = await self._post(request)
             except _PassingError as passing:
-                fault = str(passing)
+                fault = passing
                 continue
             if isinstance(answer, Completion):
                 return answer
             fault = answer
-        raise JudgeError(f"{fault} ({TRIES} tries)")
+        told = f"{fault} ({TRIES} tries)"
+        if isinstance(fault, _UnreachableError):
+            self._away = (time.monotonic() + AWAY_SECONDS, told)
+        raise JudgeError(told)
+
+    def _refuse_while_away(self) -> None:
+        until, told = self._away
+        if time.monotonic() < until:
+            raise JudgeError(f"{told}, and it rests for {AWAY_SECONDS:.0f} s")
 
     async def _probe(self) -> ResponseFormat:
         for candidate in ("json_schema", "json_object"):
@@ -146,7 +162,7 @@ class Connection:
         except ClientError as fault:
             if isinstance(fault.__cause__, Forbidden):
                 raise JudgeError(str(fault.__cause__)) from fault
-            raise _PassingError(f"the connection failed: {type(fault).__name__}") from fault
+            raise _UnreachableError(f"the connection failed: {type(fault).__name__}") from fault
 
     def _note_rest(self, retry_after: str | None) -> None:
         seconds = chat.retry_after_seconds(retry_after) or 0.0

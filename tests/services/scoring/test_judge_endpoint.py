@@ -141,6 +141,31 @@ async def test_a_failed_connection_names_no_address(session: ClientSession, serv
         await asked(connect(session, server))
 
 
+async def test_an_endpoint_that_cant_be_reached_rests_for_all(
+    session: ClientSession, server: ChatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def waiting(seconds: float) -> None:
+        waits.append(seconds)
+
+    server.port = 1
+    endpoint = Endpoint(server.base_url, "m", max_concurrency=1)
+    connection = Connection(session, endpoint, waiting)
+    with pytest.raises(JudgeError, match="4 tries"):
+        await asked(connection)
+    for _ in range(5):
+        with pytest.raises(JudgeError, match=r"4 tries\), and it rests for 10 s$"):
+            await asked(connection)
+    assert len(waits) == 3
+    monkeypatch.setattr("services.scoring.judge_endpoint.AWAY_SECONDS", 0.0)
+    resting = Connection(session, endpoint, waiting)
+    for _ in range(2):
+        with pytest.raises(JudgeError, match=r"4 tries\)$"):
+            await asked(resting)
+    assert len(waits) == 9
+
+
 async def test_a_key_that_no_header_can_hold_is_an_error(session: ClientSession, server: ChatServer) -> None:
     with pytest.raises(JudgeError, match="can't be used for a call"):
         await asked(Connection(session, Endpoint(server.base_url, "m", "sk\r\nx-evil: 1")))
