@@ -1,5 +1,6 @@
 """JSON that may be null: families A and C always send such a key, and only a google.protobuf.Value can print a null."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import json_format
@@ -11,10 +12,7 @@ EXACT = 2**53
 def value(plain_value: Any) -> Value:
     """Any JSON value as a message; None is null."""
     made = Value()
-    if plain_value is None:
-        made.null_value = NULL_VALUE
-    else:
-        json_format.ParseDict(plain_value, made)
+    _fill(made, plain_value)
     return made
 
 
@@ -30,6 +28,26 @@ def struct(plain_object: Any) -> Struct:
     made = Struct()
     json_format.ParseDict(plain_object or {}, made)
     return made
+
+
+def _fill(made: Value, said: Any) -> None:
+    """By hand: json_format takes five times as long, and answers hold up to 10,000 cases."""
+    if said is None:
+        made.null_value = NULL_VALUE
+    elif isinstance(said, str):
+        made.string_value = said
+    elif isinstance(said, bool):
+        made.bool_value = said
+    elif isinstance(said, int | float):
+        made.number_value = said
+    elif isinstance(said, Mapping):
+        made.struct_value.SetInParent()
+        for key, item in said.items():
+            _fill(made.struct_value.fields[key], item)
+    else:
+        made.list_value.SetInParent()
+        for item in said:
+            _fill(made.list_value.values.add(), item)
 
 
 def _whole(found: Any) -> Any:
