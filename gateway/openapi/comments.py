@@ -83,7 +83,8 @@ def is_required(comment: str) -> bool:
 def json_types(comment: str) -> list[str]:
     """The JSON types that a Value may have; none: any."""
     found = re.match(rf"{TYPE}(?:(?:,|,? or) {TYPE})*", comment, re.IGNORECASE)
-    return [TYPES[word.lower()] for word in re.findall(r"\b(?!an?\b|or\b)\w+", found[0])] if found else []
+    words = re.findall(r"\w+", found[0].lower()) if found else []
+    return [TYPES[word] for word in words if word in TYPES]
 
 
 def limits(comment: str, kind: str) -> dict[str, Any]:

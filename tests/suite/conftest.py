@@ -47,6 +47,11 @@ class Credentials:
         return {"x-api-key": self.api_key, "x-secret-key": self.secret_key}
 
     @property
+    def jwt_bearer(self) -> dict[str, str]:
+        """The JWT as a header."""
+        return {"authorization": f"Bearer {self.jwt}"}
+
+    @property
     def cookie(self) -> dict[str, str]:
         """The JWT as a cookie."""
         return {"cookie": f"theme=dark; auth={self.jwt}"}
