@@ -82,17 +82,21 @@ class Evaluations:
 
     async def score(self, pairs: Sequence[tuple[Case, Evaluator]]) -> list[Score]:
         """One score per pair, in their order. Raises nothing but cancellation."""
-        prepared = [self._task(case, evaluator) for case, evaluator in pairs]
+        # The cases of a run share their evaluators.
+        faults = {id(evaluator): self._faults(evaluator) for evaluator in {id(each): each for _, each in pairs}.values()}
+        prepared = [self._task(case, evaluator, faults[id(evaluator)]) for case, evaluator in pairs]
         tasks = [each for each in prepared if isinstance(each, Task)]
         found = iter(await self._tasks(tasks))
         scores = [next(found) if isinstance(each, Task) else each for each in prepared]
         return list(await asyncio.gather(*map(self._localized, prepared, scores)))
 
-    def _task(self, case: Case, evaluator: Evaluator) -> Task | Score:
+    def _faults(self, evaluator: Evaluator) -> str:
+        return "; ".join(f"{field} {message}" for field, message in checking.evaluator_faults(self._registry, evaluator))
+
+    def _task(self, case: Case, evaluator: Evaluator, faults: str) -> Task | Score:
         template = self._registry.get(evaluator.template)
-        faults = [f"{field} {message}" for field, message in checking.evaluator_faults(self._registry, evaluator)]
         if template is None or faults:
-            return error_score(f"the evaluator can't be used: {'; '.join(faults)}", threshold(evaluator, template))
+            return error_score(f"the evaluator can't be used: {faults}", threshold(evaluator, template))
         try:
             return Task(case, evaluator, template, mapping.resolve(case, evaluator.mapping))
         except Exception as fault:  # noqa: BLE001 - whatever it was, it is this pair's alone
@@ -101,7 +105,8 @@ class Evaluations:
     async def _tasks(self, tasks: Sequence[Task]) -> list[Score]:
         judged = [number for number, task in enumerate(tasks) if task.judge is not None]
         compared = [number for number, task in enumerate(tasks) if task.judge is None and _is_compared(task)]
-        rest = [number for number in range(len(tasks)) if number not in {*judged, *compared}]
+        elsewhere = {*judged, *compared}
+        rest = [number for number in range(len(tasks)) if number not in elsewhere]
         batches = await asyncio.gather(
             asyncio.gather(*(self._judged(tasks[number]) for number in judged)),
             self._compared([tasks[number] for number in compared]),

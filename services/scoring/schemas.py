@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 import regex
@@ -20,27 +21,35 @@ class BadSchema(ValueError):
 
 def check(schema: object) -> None:
     """Raises BadSchema."""
-    if len(text := json.dumps(schema)) > MOST_SCHEMA_CHARS:
-        raise BadSchema("the schema is too long")
-    if '"patternProperties"' in text:
-        # The library matches these itself, with no limit of time.
-        raise BadSchema("patternProperties can't be used")
-    try:
-        Draft202012Validator.check_schema(schema)  # type: ignore[arg-type] # whatever it is, it says so
-    except SchemaError as fault:
-        raise BadSchema(f"the schema is invalid at {fault.json_path}: {fault.message[:200]}") from None
+    _validator(json.dumps(schema))
 
 
 def faults(schema: object, value: object) -> list[tuple[str, str]]:
     """(path, what is wrong) of a value, e.g. ("$.city", "5 is not of type 'string'"). Raises BadSchema."""
-    check(schema)
+    validator = _validator(json.dumps(schema))
     try:
-        found = _Validator(schema, registry=Registry()).iter_errors(value)
-        return [(error.json_path, error.message[:300]) for error in found]
+        return [(error.json_path, error.message[:300]) for error in validator.iter_errors(value)]
     except Unresolvable as away:
         raise BadSchema(f"the schema points to {away.ref!r}, which is not in it") from None
     except RecursionError:
         raise BadSchema("the schema points to itself without end") from None
+
+
+# The cases of a run share their schemas, and checking one costs more than using it.
+@lru_cache(maxsize=512)
+def _validator(text: str) -> Any:
+    if len(text) > MOST_SCHEMA_CHARS:
+        raise BadSchema("the schema is too long")
+    if '"patternProperties"' in text:
+        # The library matches these itself, with no limit of time.
+        raise BadSchema("patternProperties can't be used")
+    schema = json.loads(text)
+    try:
+        Draft202012Validator.check_schema(schema)
+    except SchemaError as fault:
+        raise BadSchema(f"the schema is invalid at {fault.json_path}: {fault.message[:200]}") from None
+    # An empty registry: nothing is fetched.
+    return _Validator(schema, registry=Registry())
 
 
 def _pattern(validator: Any, pattern: str, instance: object, schema: Mapping[str, Any]) -> Iterator[ValidationError]:  # noqa: ARG001 its signature
