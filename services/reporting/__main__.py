@@ -114,7 +114,7 @@ def build(settings: Config, database: Database) -> server.App:
         )
         simulations_pb2_grpc.add_SimulationReportServiceServicer_to_server(SimulationReportServicer(simulations, settings.public_url), to)
         reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(
-            ReportingInternalServicer(forgetting, simulations, Generating(database, learning)), to
+            ReportingInternalServicer(forgetting, simulations, Generating(database, learning), ProjectTestRunReading(learning, catalog)), to
         )
 
     async def ready() -> None:

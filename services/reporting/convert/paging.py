@@ -21,9 +21,15 @@ def wanted(number: tuple[str, int | None], size: tuple[str, int | None], default
     return PageRequest(number[1] or 1, size[1] or default)
 
 
-def link(url: str, page: Page[T], steps: int) -> str | None:
-    """The URL of the page so many steps away; None where there is none."""
-    number = page.request.page + steps
-    if not 1 <= number <= page.total_pages:
-        return None
+def following(url: str, page: Page[T]) -> str | None:
+    """The URL of the next page; None at the last."""
+    return _link(url, page, page.request.page + 1) if page.request.page < page.total_pages else None
+
+
+def preceding(url: str, page: Page[T]) -> str | None:
+    """The URL of the page before, from beyond the last that of the last; None at the first."""
+    return _link(url, page, min(page.request.page - 1, page.total_pages)) if page.request.page > 1 and page.total_pages else None
+
+
+def _link(url: str, page: Page[T], number: int) -> str:
     return f"{url}?{urlencode({'page': number, 'limit': page.request.size})}"

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from assay.reporting.internal.v1 import reporting_pb2 as internal_pb
 from assay.reporting.v1 import simulations_pb2 as pb
-from services.reporting.convert.paging import link
+from services.reporting.convert.paging import following, preceding
 from services.reporting.convert.times import timestamp
 from services.reporting.entities.families import execution_status, held
 from services.reporting.entities.runs import Run, Tally
@@ -41,8 +41,8 @@ def executions(url: str, page: Page[Run], executed: Mapping[UUID, int]) -> pb.Li
     """A page of executions; `url` is the list's own."""
     return pb.ListExecutionsResponse(
         count=page.total,
-        next=value(link(url, page, 1)),
-        previous=value(link(url, page, -1)),
+        next=value(following(url, page)),
+        previous=value(preceding(url, page)),
         results=[execution(run, executed.get(run.id, 0)) for run in page.items],
         total_pages=page.total_pages,
         current_page=page.request.page,

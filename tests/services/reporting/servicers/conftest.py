@@ -71,7 +71,13 @@ async def service(bench: Bench) -> AsyncIterator[Service]:
     async with serving(
         lambda server: reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, server),
         lambda server: reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(
-            ReportingInternalServicer(bench.forgetting, simulations, Generating(bench.database, bench.learning)), server
+            ReportingInternalServicer(
+                bench.forgetting,
+                simulations,
+                Generating(bench.database, bench.learning),
+                ProjectTestRunReading(bench.learning, bench.peers.ask_catalog),
+            ),
+            server,
         ),
         lambda server: assistant_test_runs_pb2_grpc.add_AssistantTestReportServiceServicer_to_server(tests, server),
         lambda server: project_test_runs_pb2_grpc.add_ProjectTestRunReportServiceServicer_to_server(project_runs, server),

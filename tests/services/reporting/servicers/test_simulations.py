@@ -80,6 +80,12 @@ async def test_executions_are_paged_with_links_to_the_pages_beside(service: Serv
     assert (found.count, found.total_pages, found.current_page) == (5, 3, 2)
     here = f"https://assay.example/simulate/run-tests/{runs[0].test_set}/executions/"
     assert (found.next.string_value, found.previous.string_value) == (f"{here}?page=3&limit=2", f"{here}?page=1&limit=2")
+    beyond = await executions(service, runs[0], page=9, limit=2)
+    assert (len(beyond.results), beyond.next.WhichOneof("kind"), beyond.previous.string_value) == (
+        0,
+        "null_value",
+        f"{here}?page=3&limit=2",
+    )
     whole = await executions(service, runs[0])
     assert (whole.next.WhichOneof("kind"), whole.previous.WhichOneof("kind")) == ("null_value", "null_value")
     assert await newest(service, runs[0]) == {str(runs[0].test_set): (str(runs[4].id), "completed")}
