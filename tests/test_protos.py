@@ -117,6 +117,7 @@ GET /simulate/run-tests/{run_test_id}/eval-summary reporting.v1.SimulationReport
 POST /api/v2/projects/{project_id}/test-runs runner.v1.ProjectTestRunService/CreateProjectTestRun
 POST /api/v2/projects/{project_id}/sessions/{session_id}/completions runner.v1.ProjectTestRunService/RecordCompletion
 POST /api/v2/projects/{project_id}/sessions/{session_id}/traces/id/{trace_id} runner.v1.ProjectTestRunService/RecordTrace
+POST /api/v2/projects/{project_id}/test-runs/id/{test_run_id}/close runner.v1.ProjectTestRunService/CloseProjectTestRun
 POST /test-case/{id}/run runner.v1.PromptTestCaseRunService/RunPromptTestCase
 POST /v1/evaluation/runs runner.v1.RunService/StartRun
 POST /v1/evaluation/runs/{run_id}/cancel runner.v1.RunService/CancelRun

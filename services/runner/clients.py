@@ -12,6 +12,7 @@ from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStu
 from assay.catalog.internal.v1.subjects_pb2_grpc import SubjectInternalServiceStub
 from assay.reporting.internal.v1 import reporting_pb2
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
+from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
 from services.runner import convert
 from services.runner.entities import Run, Subject
 from shared.channels import ServiceIdentity
@@ -82,11 +83,17 @@ class Catalog:
 
 
 class Reporting:
-    """Reporting, told of deletions before they are answered."""
+    """Reporting, told of deletions before they are answered, and asked for what an answer shows."""
 
     def __init__(self, channel: grpc.aio.Channel, identity: ServiceIdentity) -> None:
         self._stub = ReportingInternalServiceStub(channel)
         self._identity = identity
+
+    async def project_test_run(self, workspace: UUID, project_id: str, run_id: UUID) -> ProjectTestRun:
+        """A project's test run as callers read it. Passes on NOT_FOUND."""
+        request = reporting_pb2.ReadProjectTestRunRequest(project_id=project_id, test_run_id=str(run_id))
+        found: ProjectTestRun = await self._stub.ReadProjectTestRun(request, metadata=self._identity.metadata(workspace), timeout=TIMEOUT)
+        return found
 
     async def forget(self, workspace: UUID, run_id: UUID) -> None:
         """Hides a run at once; if reporting is away, the event does it later."""

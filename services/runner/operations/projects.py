@@ -1,12 +1,14 @@
 """Family A: runs over a dataset that the client executes."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from assay.runner.v1 import project_test_runs_pb2 as pb
-from services.runner.clients import Catalog
+from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
+from services.runner.clients import Catalog, Reporting
 from services.runner.convert import projects as convert
 from services.runner.operations import opening, recording
 from services.runner.projects import NewTestRun
@@ -17,6 +19,7 @@ from shared.idempotency import Effect, Key, answered, once
 from shared.postgres import Connection, Database
 
 PROJECT = "project"
+SCORED_SECONDS, POLL_SECONDS = 5.0, 0.05
 
 
 async def create(
@@ -50,11 +53,32 @@ async def record(database: Database, catalog: Catalog, workspace: UUID, project:
     """Keeps what a client says of a case, given as (run id, case id). Raises NotFound for the project, the run, the case; WrongState."""
     run_id, case_id = case
     await check_project(catalog, workspace, project)
+    await _run_of(database, workspace, project, run_id)
+    await recording.record(database, workspace, run_id, case_id, said)
+
+
+async def close(database: Database, catalog: Catalog, workspace: UUID, project: str, run_id: UUID) -> None:
+    """Completes a run with the missing cases as errors. Raises NotFound for the project and the run."""
+    await check_project(catalog, workspace, project)
+    await _run_of(database, workspace, project, run_id)
+    await recording.close(database, workspace, run_id)
+
+
+async def completed(reporting: Reporting, workspace: UUID, project: str, run_id: UUID) -> ProjectTestRun:
+    """The run once it reads completed, or as it is after a few seconds: scoring may wait for a judge."""
+    deadline = asyncio.get_running_loop().time() + SCORED_SECONDS
+    while True:
+        found = await reporting.project_test_run(workspace, project, run_id)
+        if found.status == ProjectTestRun.completed or asyncio.get_running_loop().time() > deadline:
+            return found
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _run_of(database: Database, workspace: UUID, project: str, run_id: UUID) -> None:
     async with database.connection() as connection:
         run = await runs.get(connection, workspace, run_id)
     if run.family != convert.DATASET or run.group_key != project.lower():
         raise NotFound("run")
-    await recording.record(database, workspace, run_id, case_id, said)
 
 
 async def check_project(catalog: Catalog, workspace: UUID, project: str) -> None:

@@ -1,11 +1,13 @@
 """ProjectTestRunService: runs that the client drives."""
 
 from assay.runner.v1 import project_test_runs_pb2 as pb, project_test_runs_pb2_grpc
+from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
 from services.runner.convert import projects as convert
 from services.runner.operations import projects
 from services.runner.servicers.runs import Parts
 from shared.idempotency import key_of
 from shared.identity import workspace
+from shared.ids import parse_id
 from shared.interceptors import Context
 from shared.server import answer_with
 
@@ -37,3 +39,8 @@ class ProjectTestRunServicer(project_test_runs_pb2_grpc.ProjectTestRunServiceSer
         await projects.record(parts.database, parts.catalog, workspace(), request.project_id, case, said)
         await answer_with(context, 201)
         return pb.RecordedTrace(trace_id=request.trace_id)
+
+    async def CloseProjectTestRun(self, request: pb.CloseProjectTestRunRequest, context: Context) -> ProjectTestRun:  # noqa: ARG002 gRPC's signature
+        parts, run_id = self._parts, parse_id(request.test_run_id, "run")
+        await projects.close(parts.database, parts.catalog, workspace(), request.project_id, run_id)
+        return await projects.completed(parts.reporting, workspace(), request.project_id, run_id)
