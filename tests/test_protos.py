@@ -119,6 +119,13 @@ POST /api/v2/projects/{project_id}/sessions/{session_id}/completions runner.v1.P
 POST /api/v2/projects/{project_id}/sessions/{session_id}/traces/id/{trace_id} runner.v1.ProjectTestRunService/RecordTrace
 POST /api/v2/projects/{project_id}/test-runs/id/{test_run_id}/close runner.v1.ProjectTestRunService/CloseProjectTestRun
 POST /test-case/{id}/run runner.v1.PromptTestCaseRunService/RunPromptTestCase
+POST /v2/ai/assistants/tests/{test_id}/runs runner.v1.AssistantTestRunService/TriggerTestRun
+POST /v2/ai/assistants/tests/test-suites/{suite_name}/runs runner.v1.AssistantTestRunService/TriggerSuiteRuns
+POST /simulate/run-tests/{run_test_id}/execute runner.v1.RunTestExecutionService/ExecuteRunTest
+POST /simulate/run-tests/{run_test_id}/chat-execute runner.v1.ChatCallService/StartChatExecution
+POST /simulate/test-executions/{execution_id}/chat/call-executions/batch runner.v1.ChatCallService/TakeCalls
+POST /simulate/call-executions/{call_id}/chat/send-message runner.v1.ChatCallService/SendChatMessage
+PATCH /simulate/call-executions/{call_id} runner.v1.ChatCallService/UpdateCall
 POST /v1/evaluation/runs runner.v1.RunService/StartRun
 POST /v1/evaluation/runs/{run_id}/cancel runner.v1.RunService/CancelRun
 DELETE /v1/evaluation/runs/{run_id} runner.v1.RunService/DeleteRun

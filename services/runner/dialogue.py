@@ -36,10 +36,10 @@ class Scene:
     max_duration_seconds: int = 0
 
     @classmethod
-    def of(cls, plan: Mapping[str, Any] | None) -> "Scene":
+    def of(cls, plan: Mapping[str, Any] | None, most_turns: int = MOST_TURNS) -> "Scene":
         """The scene of a case's plan."""
         said = (plan or {}).get("simulation") or {}
-        turns = min(said.get("max_turns") or DEFAULT_TURNS, MOST_TURNS)
+        turns = min(said.get("max_turns") or DEFAULT_TURNS, most_turns)
         return cls(
             tuple(line for line in said.get("script", ()) if line.strip()),
             said.get("instructions", ""),

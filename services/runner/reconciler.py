@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from services.runner.clients import Catalog
-from services.runner.operations import dispatch, execution, freezing, recording, runs as run_operations
+from services.runner.operations import chats, dispatch, execution, freezing, recording, runs as run_operations
 from services.runner.operations.completion import Completion
 from services.runner.store import runs
 from shared.postgres import Database, retrying
@@ -14,6 +14,7 @@ from shared.postgres import Database, retrying
 EVERY_SECONDS = 5.0
 FREEZES_AT_ONCE = 4
 SILENT = timedelta(seconds=10)
+LEFT = timedelta(minutes=10)
 REMOVE_ROWS, REMOVE_SLICES = 20_000, 10
 
 log = logging.getLogger(__name__)
@@ -22,8 +23,9 @@ log = logging.getLogger(__name__)
 class Reconciler:
     """Safe to run anywhere at any time: everything it does is decided by the rows under their locks."""
 
-    def __init__(self, database: Database, catalog: Catalog, completion: Completion, lease: timedelta) -> None:
+    def __init__(self, database: Database, catalog: Catalog, completion: Completion, lease: timedelta, left: timedelta = LEFT) -> None:
         self._database, self._catalog, self._completion, self._lease = database, catalog, completion, lease
+        self._left = left  # after so long without a word the client has left a call
         self._freezing: dict[UUID, asyncio.Task[None]] = {}
         # Each holds a connection of the pool for as long as the catalog streams.
         self._freezes = asyncio.Semaphore(FREEZES_AT_ONCE)
@@ -32,7 +34,7 @@ class Reconciler:
         """Looks every 5 s until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            for look in (self.tickets, self.freezes, self.recordings, self.runs, self.removals):
+            for look in (self.tickets, self.freezes, self.calls, self.recordings, self.runs, self.removals):
                 try:
                     await look()
                 except asyncio.CancelledError:
@@ -71,6 +73,10 @@ class Reconciler:
         """Hands over client-driven runs whose last recording was not followed by it."""
         for run_id in await recording.unsubmitted(self._database):
             await recording.submit_if_complete(self._database, run_id)
+
+    async def calls(self) -> None:
+        """Ends calls of chat mode whose client has left."""
+        await chats.end_abandoned(self._database, self._left)
 
     async def runs(self) -> None:
         """Completes what is done, goes on with cancels, and fills windows that a dead worker left empty."""

@@ -6,7 +6,7 @@ A conversation is one case: its effect takes place once, and after a lost lease 
 import hashlib
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,11 @@ class Talk:
         limit = self.dialogue.scene.max_duration_seconds
         return max(0.001, limit - self.spent) if limit else None
 
+    @property
+    def played(self) -> bool:
+        """Whether a model plays the user; else the script is read out."""
+        return self.run.simulator is not None and bool(self.dialogue.scene.instructions)
+
     def key(self, part: str, messages: Sequence[Mapping[str, Any]]) -> str:
         """Idempotency-Key of one call: a repeated conversation has it again only where it says the same."""
         digest = hashlib.sha256(orjson.dumps([part, list(messages)])).hexdigest()[:16]
@@ -67,36 +72,34 @@ class Simulation:
     async def hold(self, run: Run, case: ClaimedCase) -> Executed:
         """The conversation of a case; never raises for what either side does: an error has its place in the results."""
         talk = Talk(run, case.case_id, case.repeat, Dialogue(Scene.of(case.plan)))
-        error = await self._until_ended(talk, Toolbox(tools_of(run.target, case)))
+        error = await _fault_of(talk, self._until_ended(talk, Toolbox(tools_of(run.target, case))))
         dialogue = talk.dialogue
         if error is None and dialogue.output is None:
             error = f"the agent never answered ({dialogue.ended})"
         output = None if error else dialogue.output
         return Executed(case, output, error, talk.milliseconds, talk.attempts, tuple(dialogue.warnings), talk.record())
 
-    async def _until_ended(self, talk: Talk, toolbox: Toolbox) -> str | None:
-        """Why it couldn't be held to its end; None if it was."""
-        try:
-            while not talk.dialogue.ended:
-                talk.dialogue.say(await self.speak(talk))
-                if not talk.dialogue.ended:
-                    await self._answer(talk, toolbox)
-        except TimeoutError:
-            talk.dialogue.ended = MAX_DURATION
-        except (Refused, Failed) as fault:
-            talk.dialogue.ended = FAULT
-            return _without(shown(str(fault), ""), talk.secrets)
-        except Exception as fault:
-            # One conversation's oddity has its place in the results; raised, it would send the whole ticket round for ever.
-            log.exception("a conversation failed in a way that is not foreseen", extra={"run_id": str(talk.run.id)})
-            talk.dialogue.ended = FAULT
-            return f"the conversation failed: {type(fault).__name__}"
-        return None
+    def can_speak(self, talk: Talk) -> bool:
+        """Whether the model that plays the user may be asked from this process, if it plays at all."""
+        simulator = talk.run.simulator
+        return simulator is None or not talk.played or self._caller.may_call(simulator)
 
-    async def speak(self, talk: Talk) -> Line:
+    async def reply(self, talk: Talk) -> str | None:
+        """The user speaks once more. Returns why it couldn't, which ends the conversation; None if it could."""
+        return await _fault_of(talk, self._speak_once(talk))
+
+    async def _speak_once(self, talk: Talk) -> None:
+        talk.dialogue.say(await self._speak(talk))
+
+    async def _until_ended(self, talk: Talk, toolbox: Toolbox) -> None:
+        while not talk.dialogue.ended:
+            await self._speak_once(talk)
+            if not talk.dialogue.ended:
+                await self._answer(talk, toolbox)
+
+    async def _speak(self, talk: Talk) -> Line:
         """What the simulated user says next. Raises Refused, Failed, or TimeoutError once the conversation took too long."""
-        dialogue, simulator = talk.dialogue, talk.run.simulator
-        played = simulator is not None and bool(dialogue.scene.instructions)
+        dialogue, simulator, played = talk.dialogue, talk.run.simulator, talk.played
         if not played and not dialogue.scene.script:
             raise Refused("no model plays the user, and there is no script to read out")
         if not played and (line := dialogue.scripted()).ends and not line.text:
@@ -174,6 +177,23 @@ class Simulation:
         if target is talk.run.target:
             talk.attempts += tally.attempts
             talk.milliseconds += tally.milliseconds or 0
+
+
+async def _fault_of(talk: Talk, work: Awaitable[None]) -> str | None:
+    """Why a part of a conversation couldn't take place, which ends it; None if it could."""
+    try:
+        await work
+    except TimeoutError:
+        talk.dialogue.ended = MAX_DURATION
+    except (Refused, Failed) as fault:
+        talk.dialogue.ended = FAULT
+        return _without(shown(str(fault), ""), talk.secrets)
+    except Exception as fault:
+        # One conversation's oddity has its place in the results; raised, it would send the whole ticket round for ever.
+        log.exception("a conversation failed in a way that is not foreseen", extra={"run_id": str(talk.run.id)})
+        talk.dialogue.ended = FAULT
+        return f"the conversation failed: {type(fault).__name__}"
+    return None
 
 
 def tools_of(target: Target, case: ClaimedCase) -> list[Mapping[str, Any]]:

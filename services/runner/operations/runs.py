@@ -10,7 +10,8 @@ from assay.runner.v1 import runs_pb2
 from services.runner import convert
 from services.runner.clients import Catalog
 from services.runner.entities import CANCELLING, Counts, Run, Wish, new_run
-from services.runner.store import cases, runs, tickets
+from services.runner.schedules import ASSISTANT_TEST
+from services.runner.store import cases, runs, schedules, tickets
 from shared import idempotency, inbox, outbox
 from shared.consumer import Received
 from shared.idempotency import Effect, Key, answered, once
@@ -83,7 +84,8 @@ async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: dat
 
 
 async def delete_runs_of_subject(connection: Connection, workspace: UUID, subject_id: UUID, now: datetime) -> list[UUID]:
-    """Deletes all runs of a test set; returns their ids."""
+    """Deletes all runs of a subject, and ends its schedule; returns their ids."""
+    await schedules.end(connection, workspace, ASSISTANT_TEST, str(subject_id))
     gone = await runs.of_subject(connection, workspace, subject_id)
     await _delete(connection, gone, now)
     return [run.id for run in gone]

@@ -231,6 +231,7 @@ async def delete(connection: Connection, run_ids: Sequence[UUID]) -> None:
     """Deletes runs, and leaves their cases to be removed in slices."""
     await connection.execute("DELETE FROM runs WHERE id = ANY($1::uuid[])", run_ids)
     await connection.execute("DELETE FROM tickets WHERE run_id = ANY($1::uuid[])", run_ids)
+    await connection.execute("DELETE FROM calls WHERE run_id = ANY($1::uuid[])", run_ids)
     await connection.execute("INSERT INTO removals (run_id) SELECT unnest($1::uuid[]) ON CONFLICT DO NOTHING", run_ids)
 
 

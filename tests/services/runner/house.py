@@ -9,7 +9,7 @@ from uuid import UUID
 
 import grpc
 
-from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
+from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc, subjects_pb2_grpc
 from assay.reporting.internal.v1 import reporting_pb2, reporting_pb2_grpc
 from assay.runner.internal.v1 import events_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
@@ -26,12 +26,13 @@ from shared.ids import new_id
 from shared.interceptors import Boundary
 from shared.postgres import Database
 from shared.topics import TOPICS
+from tests.services.runner.subjects import Subjects
 
 SERVICE_KEY = "service key of the tests, 32 bytes and more"
 OURS, THEIRS = new_id(), new_id()
 LEASE = timedelta(seconds=15)
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-TABLES = "runs, run_cases, tickets, instances, removals, outbox, outbox_heads, outbox_readers, inbox, inbox_watermarks, idempotency_keys"
+TABLES = "runs, run_cases, tickets, calls, schedules, instances, removals, outbox, outbox_heads, outbox_readers, inbox, inbox_watermarks, idempotency_keys"
 
 
 def a_target(**said: Any) -> Target:
@@ -224,6 +225,7 @@ class Asked:
     neighbours: Neighbours
     catalog: Catalog
     reporting: Reporting
+    subjects: Subjects
 
 
 async def _nobody(_credential: Credential) -> Principal | None:
@@ -236,10 +238,12 @@ async def neighbourhood() -> AsyncIterator[Asked]:
     neighbours = Neighbours()  # type: ignore[abstract]  # only what the runner calls
     server = grpc.aio.server(interceptors=[Boundary(Identifier((), SERVICE_KEY, _nobody))])
     catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(neighbours, server)
+    subjects = Subjects(OURS)  # type: ignore[abstract]  # only what the runner calls
+    subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(subjects, server)
     reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(neighbours, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     identity = ServiceIdentity("runner", SERVICE_KEY)
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Asked(neighbours, Catalog(channel, identity), Reporting(channel, identity))
+        yield Asked(neighbours, Catalog(channel, identity), Reporting(channel, identity), subjects)
         await server.stop(None)
