@@ -39,6 +39,7 @@ QUOTES: list[tuple[str, str, Any]] = [
     ("t0.s0", "3.50 euros", ("3.50 euros", "exact")),
     ("t0.s0", "It costs 3,50 euros", ("It costs 3.50 euros", "fuzzy")),
     ("t0.s1", "3.50 euros", ("Are you sure?!", "none")),
+    ("t0.s0", "No end", ("It costs 3.50 euros.", "none")),
     ("t0.s1", "", ("Are you sure?!", "none")),
     ("t0.s1", "Are you sure?! " * 20, ("Are you sure?!", "none")),
 ]
