@@ -31,6 +31,8 @@ REQUIRED = re.compile(r"(?:^|[;,.] )required(?=[.,;:)]|$)", re.IGNORECASE)
 NUMBER = r"(\d[\d,]*(?:\.\d+)?)"
 CHARACTERS = re.compile(rf"{NUMBER}\u2013{NUMBER} characters")
 AT_MOST_CHARACTERS = re.compile(rf"at most {NUMBER} characters")
+ENTRIES = re.compile(rf"(?:^|, ){NUMBER}\u2013{NUMBER}(?: \w+)?(?=[;.,]|$)")
+AT_MOST = re.compile(rf"\bat most {NUMBER}(?! characters)(?: \w+)?(?=[;.,]|$)", re.IGNORECASE)
 RANGE = re.compile(rf"(?:^|, ){NUMBER}\u2013{NUMBER}(?=[;.,]|$)")
 FROM = re.compile(rf"^From {NUMBER}[;.]")
 CHOICE = re.compile(r"^([a-z_]+(?:, [a-z_]+)* or [a-z_]+)(?=[;.])")
@@ -91,6 +93,8 @@ def limits(comment: str, kind: str) -> dict[str, Any]:
     """What a text or a number of a request must be, as JSON Schema says it."""
     if kind == "string":
         return _text_limits(comment)
+    if kind == "array":
+        return _array_limits(comment)
     if found := RANGE.search(comment):
         return {"minimum": _number(found[1]), "maximum": _number(found[2])}
     found = FROM.search(comment)
@@ -105,6 +109,14 @@ def _text_limits(comment: str) -> dict[str, Any]:
     if found := CHOICE.search(comment):
         return {"enum": re.split(r", | or ", found[1])}
     return {"minLength": 1} if is_required(comment) or re.search(r"\bnot empty\b", comment, re.IGNORECASE) else {}
+
+
+def _array_limits(comment: str) -> dict[str, Any]:
+    fewest = {"minItems": 1} if is_required(comment) or re.search(r"\bat least one\b", comment) else {}
+    if found := ENTRIES.search(comment):
+        return fewest | {"maxItems": _number(found[2])}
+    found = AT_MOST.search(comment)
+    return fewest | ({"maxItems": _number(found[1])} if found else {})
 
 
 def default(comment: str) -> str | None:

@@ -74,7 +74,8 @@ class Schemas:
     def field(self, field: Field, comment: str, *, asked: bool) -> Schema:
         """What a field holds, with its comment; in a request the limits that the comment names too."""
         schema = self._typed(field, comment, asked=asked)
-        if asked and "type" in schema:
+        if asked and isinstance(schema.get("type"), str):
+            schema |= _id_format(schema, field, comment)
             schema |= comments.limits(comment, schema["type"])
             schema |= _default(schema, comments.default(comment))
         return schema | ({"description": comment} if comment else {})
@@ -158,6 +159,12 @@ def _scalar(field: Field, comment: str, *, asked: bool) -> Schema:
     if kind == "string" and comment.startswith("UUIDv7"):
         formats = {"format": "uuid"}
     return {"type": kind} | formats
+
+
+def _id_format(schema: Schema, field: Field, comment: str) -> Schema:
+    """Required ids are ours; one that is only told may be foreign, or empty."""
+    is_ours = field.name.endswith("_id") and comments.is_required(comment)
+    return {"format": "uuid"} if schema == {"type": "string"} and is_ours else {}
 
 
 def _value(comment: str) -> Schema:

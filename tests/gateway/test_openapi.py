@@ -212,6 +212,11 @@ def test_a_comment_tells_what_is_required(comment: str, *, needed: bool) -> None
         ("0\u20131; absent: 0.7.", "number", {"minimum": 0, "maximum": 1}),
         ("How often, 1\u20131,000; absent: 1.", "integer", {"minimum": 1, "maximum": 1000}),
         ("Its place.", "integer", {}),
+        ("What is judged, 1\u2013100 entries; required.", "array", {"minItems": 1, "maxItems": 100}),
+        ("Lines, 1\u2013200; required by `script`.", "array", {"maxItems": 200}),
+        ("Labels: at most 50, each 1\u2013255 characters.", "array", {"maxItems": 50}),
+        ("Names, each at most 255 characters.", "array", {}),
+        ("Ids of scenarios, at least one.", "array", {"minItems": 1}),
     ],
 )
 def test_a_comment_tells_limits(comment: str, kind: str, limits: dict[str, Any]) -> None:
