@@ -116,7 +116,7 @@ class Broker:
         while True:
             try:
                 await self._client.connect(
-                    self.url,
+                    self.url.split(","),  # any server of a cluster tells of the others, but one that is away tells nothing
                     name=self.name,
                     max_reconnect_attempts=-1,  # the default gives up after 60 tries, and the client is dead for ever
                     reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; slept as they are

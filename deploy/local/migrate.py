@@ -4,7 +4,7 @@ import argparse
 import os
 import subprocess
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from deploy.local import binaries
 
@@ -40,7 +40,9 @@ def migrate(service: str, url: str) -> None:
 
 def _for_dbmate(url: str) -> str:
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(scheme="postgres", query=urlencode({"sslmode": "disable"})))
+    # libpq tries TLS and does without; dbmate's driver knows no such mode, so what the URL doesn't ask for is not tried.
+    query = urlencode({"sslmode": "disable", **dict(parse_qsl(parts.query))})
+    return urlunsplit(parts._replace(scheme="postgres", query=query))
 
 
 def main() -> None:

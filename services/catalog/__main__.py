@@ -81,7 +81,7 @@ from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers
 from shared.interceptors import Boundary
-from shared.jetstream import Broker
+from shared.jetstream import Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
@@ -110,6 +110,7 @@ class Config:
     allowed_origins: tuple[str, ...] = ()
     requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
+    nats_replicas: int = 1  # of each stream; 3 where NATS is a cluster
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ def boundary(settings: Config, credentials: Credentials) -> Boundary:
 
 async def main(settings: Config) -> None:
     """Plugs the service together and serves."""
-    broker = Broker(settings.nats_url, settings.instance)
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url), relay.wake)
     identity = ServiceIdentity(SERVICE, settings.service_key)

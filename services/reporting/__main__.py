@@ -35,7 +35,7 @@ from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
-from shared.jetstream import Broker
+from shared.jetstream import Broker, StreamSettings
 from shared.postgres import Database, open_pool, until_migrated
 
 SERVICE = "reporting"
@@ -62,6 +62,7 @@ class Config:
     lease_seconds: float = 15.0
     requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
+    nats_replicas: int = 1  # of each stream; 3 where NATS is a cluster
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def build(settings: Config, database: Database) -> server.App:
     peers = Peers(*(open_channel(address) for address in (settings.catalog_address, settings.runner_address, settings.scoring_address)))
     catalog_stub, runner_stub = CatalogInternalServiceStub(peers.catalog), RunnerInternalServiceStub(peers.runner)
     runner = Runner(runner_stub, identity)
-    broker = Broker(settings.nats_url, settings.instance)
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
     feed = Feed(database, broker)
     projection, forgetting = Projection(database, runner, feed.tell), Forgetting(database, feed.tell)
     catalog = Catalog(catalog_stub, SubjectInternalServiceStub(peers.catalog), identity)

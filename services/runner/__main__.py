@@ -49,7 +49,7 @@ from shared.consumer import Ear, GapWatch
 from shared.errors import Unavailable
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
-from shared.jetstream import OUTAGES, Broker
+from shared.jetstream import OUTAGES, Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool, until_migrated
@@ -81,6 +81,7 @@ class Config:
     documentation: str = str(DOCUMENTATION)
     requests_per_second: float = 0.0  # per credential and process; 0: no limit
     log_level: str = "info"
+    nats_replicas: int = 1  # of each stream; 3 where NATS is a cluster
     abandoned_call_seconds: float = 600.0  # without a word from the client, after which a call of chat mode has ended
 
 
@@ -161,7 +162,7 @@ def build(settings: Config, pool: asyncpg.Pool) -> server.App:
     identity = ServiceIdentity(SERVICE, settings.service_key)
     peers = Peers(*(open_channel(address) for address in (settings.catalog_address, settings.scoring_address, settings.reporting_address)))
     catalog, reporting = Catalog(peers.catalog, identity), Reporting(peers.reporting, identity)
-    broker = Broker(settings.nats_url, settings.instance)
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(pool, relay.wake)
     completion = Completion(database)

@@ -29,7 +29,7 @@ from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
-from shared.jetstream import Broker
+from shared.jetstream import Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
@@ -57,6 +57,7 @@ class Config:
     requests_per_second: float = 0.0  # per credential and process; 0: no limit
     allowed_networks: tuple[str, ...] = ()
     log_level: str = "info"
+    nats_replicas: int = 1  # of each stream; 3 where NATS is a cluster
 
 
 def now() -> datetime:
@@ -69,7 +70,7 @@ async def main(settings: Config) -> None:
     observe.configure_logs(SERVICE, settings.instance, settings.log_level)
     identity = ServiceIdentity(SERVICE, settings.service_key)
     catalog_channel, runner_channel = open_channel(settings.catalog_address), open_channel(settings.runner_address)
-    broker = Broker(settings.nats_url, settings.instance)
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
     broker.start()
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url, 10), relay.wake)
