@@ -82,8 +82,10 @@ stubs: dev ## build the stubs for internal gRPC clients as a wheel in .local/stu
 
 .PHONY: lock
 lock: dev ## compile the locks from pyproject.toml; UPGRADE=1 takes newer versions
-	@.local/venv/bin/uv pip compile $(LOCK) --extra embedded -o deploy/requirements.lock pyproject.toml
+	@.local/venv/bin/uv pip compile $(LOCK) --extra embedded --extra model -o deploy/requirements.lock pyproject.toml
 	@.local/venv/bin/uv pip compile $(LOCK) --all-extras -c deploy/requirements.lock -o deploy/requirements-dev.lock pyproject.toml
+	@.local/venv/bin/uv pip compile $(LOCK) -c deploy/requirements.lock -o deploy/docker/service.lock pyproject.toml
+	@for group in build gateway; do .local/venv/bin/uv pip compile $(LOCK) -c deploy/requirements.lock -o deploy/docker/$$group.lock --group $$group; done
 LOCK := --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
