@@ -16,7 +16,7 @@ UNASKED = "unsupported_method,positive_data_acceptance"
 
 def _asked(credentials: Credentials, kind: str) -> list[str]:
     headers: dict[str, str] = getattr(credentials, kind)
-    return [word for name, value in headers.items() for word in ("-H", f"{name}: {value}")]
+    return [word for name, value in headers.items() for word in ("-H", f"{name.title()}: {value}")]
 
 
 def _schemathesis(credentials: Credentials, kind: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
