@@ -67,9 +67,9 @@ class Demo:
 
     async def _families(self) -> None:
         families = Families(self._console, self._gateway, self._places.project_id)
-        self._explain("Assistant test", "a simulated user talks with an assistant; a rubric judges, through that family's own API.")
+        self._explain("Assistant test", "a simulated user talks with an assistant, and a rubric judges.")
         await families.assistant_test()
-        self._explain("Project test run", "the client runs the cases and records the outputs; Assay scores them.")
+        self._explain("Project test run", "the client executes the cases, Assay scores what it records.")
         await families.project_test_run()
 
     def _look_further(self, runs: Sequence[Evaluated], files: Sequence[Path]) -> None:

@@ -17,11 +17,10 @@ POLL = 0.2
 ENDED = {"passed", "failed", "error", "completed"}
 
 CONVERSATION = """What is Assay for?
-Which of the services actually calls the model?
 Where does a read of a run's status or history go?"""
 RUBRIC = [
     {"name": "says what it is for", "criteria": "contains: evaluations"},
-    {"name": "names the service that calls", "criteria": "contains: runner"},
+    {"name": "names the service that answers reads", "criteria": "contains: reporting"},
     {"name": "offers a phone number", "criteria": "contains: call us at"},
 ]
 SUMS = [(2, 3), (10, 5), (17, 5), (21, 8), (46, 38), (90, 9)]
