@@ -88,6 +88,14 @@ lock: dev ## compile the locks from pyproject.toml; UPGRADE=1 takes newer versio
 	@for group in build gateway; do .local/venv/bin/uv pip compile $(LOCK) -c deploy/requirements.lock -o deploy/docker/$$group.lock --group $$group; done
 LOCK := --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)
 
+.PHONY: image
+image: ## build the images of the last commit: BUILDER=docker|buildah IMAGE= TAG= BASE= WHEELS= BUILD_FLAGS=
+	@deploy/docker/build.sh service gateway
+
+.PHONY: cluster-test
+cluster-test: dev ## run the images against Postgres and three NATS servers: kills, restarts, a migration; as root; ARGS="--rounds 3"
+	@$(PY) -m tests.cluster $(ARGS)
+
 .PHONY: clean
 clean: ## stop the stack and remove its data, the environment and everything generated
 	@if [ -x $(PY) ]; then $(PY) -m deploy.local down; fi

@@ -1,0 +1,136 @@
+"""Process 1 of the gateway's image: renders Envoy's configuration from the environment, runs Envoy, drains it on SIGTERM."""
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.render import Address, Settings, render
+from shared import config
+
+ENVOY = "/usr/local/bin/envoy"
+HERE = Path(__file__).parents[2]
+SERVICES = ("catalog", "runner", "scoring", "reporting")
+ADMIN_SECONDS = 2
+POLL_SECONDS = 0.1
+WRONG_SETTINGS = 2
+ACTIVE = "^http[.]public[.]downstream_rq_active$"
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings; each is ASSAY_ and its name in upper case. Addresses are HOST:PORT, several with commas."""
+
+    catalog_address: str
+    runner_address: str
+    scoring_address: str
+    reporting_address: str
+    listen: str = "0.0.0.0:8080"
+    admin_listen: str = "127.0.0.1:9901"
+    """Loopback only: the page shows everything and can stop Envoy."""
+    allowed_origins: tuple[str, ...] = ()
+    max_connections: int = Settings.max_connections
+    max_heap_bytes: int = Settings.max_heap_bytes
+    timeout_seconds: int = Settings.timeout_seconds
+    concurrency: int = 2
+    """Envoy's worker threads; without a number it would take the node's cores, not the container's."""
+    drain_seconds: float = 10.0
+    """How long requests that have begun may take to end after SIGTERM; clients are told to go elsewhere meanwhile."""
+    log_level: str = "warning"
+
+
+def settings(given: Config) -> Settings:
+    """What the renderer is told. Raises ValueError for an address that is none."""
+    backends = {name: tuple(addresses(getattr(given, f"{name}_address"))) for name in SERVICES}
+    return Settings(
+        listen=address(given.listen),
+        admin=address(given.admin_listen),
+        backends=backends,
+        descriptor=HERE / "gen" / "assay.pb",
+        documents=str(HERE / "documents"),
+        allowed_origins=given.allowed_origins,
+        max_connections=given.max_connections,
+        max_heap_bytes=given.max_heap_bytes,
+        timeout_seconds=given.timeout_seconds,
+    )
+
+
+def addresses(target: str) -> list[Address]:
+    """The endpoints of a gRPC target, so that gateway and services may be told the same: `dns:///catalog:5050`, `ipv4:1.2.3.4:1,…`."""
+    bare = target.removeprefix("ipv4:").removeprefix("ipv6:").removeprefix("dns:").lstrip("/")
+    return [address(part) for part in bare.split(",")]
+
+
+def address(text: str) -> Address:
+    """HOST:PORT. Raises ValueError."""
+    host, _, port = text.strip().rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{text!r} is not HOST:PORT")
+    return Address(host.strip("[]"), int(port))
+
+
+def command(given: Config, file: Path) -> list[str]:
+    """How Envoy is started. Hot restart would need shared memory, and a successor in the same container."""
+    drain = [f"--drain-time-s={max(1, round(given.drain_seconds))}", "--drain-strategy=immediate"]
+    return [ENVOY, f"-c={file}", f"--concurrency={given.concurrency}", f"--log-level={given.log_level}", "--disable-hot-restart", *drain]
+
+
+@dataclass(frozen=True)
+class Drain:
+    """What is left to do once the gateway was told to end."""
+
+    admin: Address
+    seconds: float
+    told: threading.Event
+
+    def watch(self, envoy: "subprocess.Popen[bytes]") -> None:
+        """Waits to be told; then lets requests end, and ends Envoy when none is left or the time is up."""
+        self.told.wait()
+        deadline = time.monotonic() + self.seconds
+        self._asked("POST", "/drain_listeners?graceful&skip_exit")
+        while self._active() and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+        envoy.terminate()
+
+    def _active(self) -> bool:
+        answer = self._asked("GET", f"/stats?filter={ACTIVE}")
+        return any(line.rpartition(":")[2].strip() != "0" for line in answer.splitlines())
+
+    def _asked(self, method: str, path: str) -> str:
+        connection = http.client.HTTPConnection(self.admin.host, self.admin.port, timeout=ADMIN_SECONDS)
+        try:
+            connection.request(method, path)
+            return connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException):
+            return ""  # it has ended, or never came up
+        finally:
+            connection.close()
+
+
+def main() -> int:
+    """Runs Envoy until it ends, or until SIGTERM and the drain; returns its exit status."""
+    told = threading.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: told.set())
+    try:
+        given = config.read(Config, os.environ)
+        rendered = render(settings(given))
+    except (config.ConfigError, ValueError) as fault:
+        sys.stderr.write(f"{fault}\n")
+        return WRONG_SETTINGS
+    file = Path(tempfile.mkdtemp(prefix="gateway-")) / "envoy.yaml"
+    file.write_text(rendered)
+    envoy = subprocess.Popen(command(given, file))
+    drain = Drain(address(given.admin_listen), given.drain_seconds, told)
+    threading.Thread(target=drain.watch, args=[envoy], daemon=True).start()
+    return envoy.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Process 1 of the services' image: `catalog`, `runner`, `scoring`, `reporting`, `migrate [SERVICE ...]`, `admin ...`."""
+
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from types import FrameType
+
+from deploy.local.migrate import MigrationFailedError, migrate
+from deploy.local.postgres import SERVICES
+
+USAGE = f"usage: {'|'.join(SERVICES)} | migrate [SERVICE ...] | admin ..."
+WRONG_USAGE = 2
+
+
+class UnknownAddressError(RuntimeError):
+    """A schema is to be migrated, but no URL of its role was given."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Does what the first word says; returns the exit status, or doesn't return while a service serves."""
+    # Process 1 has no default actions: until a service's own handler stands, SIGTERM would be ignored.
+    signal.signal(signal.SIGTERM, _end)
+    command, *rest = words or [""]
+    if command in SERVICES and not rest:
+        _become(f"services.{command}", [])
+    elif command == "admin":
+        _become("services.catalog.admin", rest)
+    elif command == "migrate" and set(rest) <= set(SERVICES):
+        return _migrated(rest or SERVICES)
+    else:
+        sys.stderr.write(f"{USAGE}\n")
+        return WRONG_USAGE
+    return 0
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _become(module: str, arguments: Sequence[str]) -> None:
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _migrated(services: Sequence[str]) -> int:
+    try:
+        for service, url in [(service, role_url(service, services, os.environ)) for service in services]:
+            migrate(service, url)
+            sys.stdout.write(f"{service}: its schema is up to date\n")
+    except (MigrationFailedError, UnknownAddressError) as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 1
+    return 0
+
+
+def role_url(service: str, services: Sequence[str], environ: Mapping[str, str]) -> str:
+    """ASSAY_<SERVICE>_POSTGRES_URL; for one service alone ASSAY_POSTGRES_URL will do. Raises UnknownAddressError."""
+    name = f"ASSAY_{service.upper()}_POSTGRES_URL"
+    url = environ.get(name) or (environ.get("ASSAY_POSTGRES_URL") if len(services) == 1 else None)
+    if not url:
+        raise UnknownAddressError(f"{name} is missing")
+    return url
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
