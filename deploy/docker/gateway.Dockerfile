@@ -29,9 +29,9 @@ COPY deploy/local deploy/local
 RUN /opt/venv/bin/python -m deploy.local.protos
 COPY shared shared
 COPY gateway gateway
-COPY deploy/docker deploy/docker
+COPY deploy/docker/*.py deploy/docker/
 RUN /opt/venv/bin/python -m gateway.openapi --descriptor gen/assay.pb --out documents \
- && rm -rf protos deploy/local deploy/docker/*.lock deploy/docker/*Dockerfile \
+ && rm -rf protos deploy/local \
  && find shared -type f ! -name __init__.py ! -name config.py -delete \
  && /opt/venv/bin/python -m compileall -q . \
  && chmod -R u=rwX,go=rX .

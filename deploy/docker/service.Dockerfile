@@ -30,11 +30,11 @@ RUN /opt/venv/bin/python -m deploy.local.protos
 COPY shared shared
 COPY services services
 RUN ASSAY_MODEL_DIR=/opt/assay/models /opt/venv/bin/python -m services.scoring.embedding build
-COPY deploy/docker deploy/docker
+COPY deploy/docker/*.py deploy/docker/
 # The demo's builtin answerers read these.
 COPY deploy/demo/documentation deploy/demo/documentation
 # Compiled here, since the root file system is read-only where it runs; nobody but root may write to any of it.
-RUN rm -rf protos deploy/docker/*.lock deploy/docker/*Dockerfile \
+RUN rm -rf protos \
  && /opt/venv/bin/python -m compileall -q . \
  && chmod -R u=rwX,go=rX .
 
