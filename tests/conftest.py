@@ -9,9 +9,11 @@ from xdist.scheduler import LoadScopeScheduling
 pytest_plugins = ["tests.servers"]
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-FAULTS, SUITE = "tests/suite/test_faults.py", "tests/suite/"
+SUITE = "tests/suite/"
+# Each with a stack of its own, which it hurts.
+FAULTS = ("tests/suite/test_faults.py", "tests/suite/test_schedules.py")
 # These wait for leases and lost events: begun first, they end while the others use the cores.
-SLOWEST = (FAULTS, SUITE, "tests/deploy/test_stack.py")
+SLOWEST = (*FAULTS, SUITE, "tests/deploy/test_stack.py")
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
@@ -19,7 +21,7 @@ class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return SUITE if file.startswith(SUITE) and file != FAULTS else file
+        return SUITE if file.startswith(SUITE) and file not in FAULTS else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
