@@ -121,6 +121,10 @@ class Client:
         """PUT of JSON."""
         return self._with_json("PUT", path, body, headers)
 
+    def patch(self, path: str, body: object, **headers: str) -> Answer:
+        """PATCH of JSON."""
+        return self._with_json("PATCH", path, body, headers)
+
     def delete(self, path: str, **headers: str) -> Answer:
         """DELETE."""
         return self.send("DELETE", path, headers=_spelled(headers))

@@ -1,5 +1,7 @@
 """The suite's stack, started once, and clients of it."""
 
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -7,16 +9,22 @@ from dataclasses import dataclass
 import jwt
 import pytest
 
-from deploy.local.environment import load_secrets
+from deploy.local import plan
+from deploy.local.environment import inherited_environment, load_secrets
 from deploy.local.files import read_json
+from deploy.local.programs import told
 from deploy.local.settings import DEFAULTS, Settings
 from deploy.local.stack import Stack
 from tests.suite.builders import Builders
 from tests.suite.client import Client
 from tests.suite.endpoint import Endpoint, running_endpoint
+from tests.suite.family_builders import Assistants, Projects, Prompts, Simulations
+from tests.suite.family_scenes import a_family_scene
 from tests.suite.scenes import Scene, a_scene
 
 ALLOWED_ORIGIN = "https://studio.example.com"
+# Words of the admin command -> what it prints.
+Administer = Callable[..., dict[str, str]]
 # (workspace id, seconds until it expires; below zero: since it did) -> a JWT.
 Mint = Callable[[str, int], str]
 
@@ -131,3 +139,58 @@ def other_scene(other: Client) -> Scene:
 def endpoint() -> Iterator[Endpoint]:
     with running_endpoint() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def administer(stack: Stack) -> Administer:
+    """The admin command, as an operator gives it."""
+
+    def run(*words: str) -> dict[str, str]:
+        environment = {**inherited_environment(), **told("catalog", stack.folders)}
+        found: dict[str, str] = json.loads(subprocess.check_output(plan.admin_command(*words), env=environment))
+        return found
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def project(stack: Stack) -> str:
+    return stack.env()["ASSAY_PROJECT_ID"]
+
+
+@pytest.fixture(scope="session")
+def other_project(administer: Administer, credentials: Credentials) -> str:
+    """A project of the second workspace."""
+    return administer("project", "create", "--workspace", credentials.other_workspace_id, "--name", "theirs")["project_id"]
+
+
+@pytest.fixture(scope="session")
+def projects(client: Client, project: str) -> Projects:
+    return Projects(client, project)
+
+
+@pytest.fixture(scope="session")
+def simulations(client: Client) -> Simulations:
+    return Simulations(client)
+
+
+@pytest.fixture(scope="session")
+def prompts(client: Client) -> Prompts:
+    return Prompts(client)
+
+
+@pytest.fixture(scope="session")
+def assistants(client: Client) -> Assistants:
+    return Assistants(client)
+
+
+@pytest.fixture(scope="session")
+def family_scene(client: Client, project: str) -> Scene:
+    """One of everything of the other families."""
+    return a_family_scene(client, project)
+
+
+@pytest.fixture(scope="session")
+def other_family_scene(other: Client, other_project: str) -> Scene:
+    """The same in the second workspace."""
+    return a_family_scene(other, other_project)

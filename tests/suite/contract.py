@@ -83,6 +83,11 @@ class Shape:
         return "; ".join(found)
 
 
+def or_null(check: Check) -> Check:
+    """Such, or null: in some families a key is always there."""
+    return lambda value: "" if value is None else check(value)
+
+
 def each(check: Check) -> Check:
     """An array of such."""
 

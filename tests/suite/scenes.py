@@ -55,7 +55,8 @@ class Operation:
             return client.upload(self.url(ids), self.file)
         if self.body is None:
             return client.send(self.method, self.url(ids), headers={"content-length": "0"} if self.method == "POST" else None)
-        return (client.post if self.method == "POST" else client.put)(self.url(ids), self.body(ids))
+        send = {"POST": client.post, "PUT": client.put, "PATCH": client.patch}[self.method]
+        return send(self.url(ids), self.body(ids))
 
     def __str__(self) -> str:
         return self.name

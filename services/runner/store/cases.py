@@ -280,8 +280,10 @@ async def texts(connection: Connection, run_id: UUID, ord_: int) -> asyncpg.Reco
 
 
 async def executed_count(connection: Connection, run_id: UUID) -> int:
-    """Cases that were executed or closed."""
-    count: int = await connection.fetchval("SELECT count(*) FROM run_cases WHERE run_id = $1 AND state NOT IN ('queued', 'leased')", run_id)
+    """Cases that were executed, closed, or recorded by the client that drives the run."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM run_cases WHERE run_id = $1 AND (state NOT IN ('queued', 'leased') OR awaited = false)", run_id
+    )
     return count
 
 
