@@ -23,6 +23,7 @@ from tests.bench.figures import Figure, show
 from tests.bench.gateway import BenchFailedError, Gateway
 from tests.bench.million import last_page
 from tests.bench.reads import rest_reads
+from tests.bench.recordings import recorded_run
 
 WIDTH = 140
 
@@ -36,6 +37,7 @@ def _measures(pids: Path) -> Mapping[str, tuple[str, Measure]]:
         "c": ("CSV of 10,000 rows", csv_upload),
         "d": ("REST reads", partial(rest_reads, pid_file=pids)),
         "e": ("a run with 1,000,000 results", last_page),
+        "f": ("10,000 cases that a client records", partial(recorded_run, pid_file=pids)),
     }
 
 
@@ -52,7 +54,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", default="", metavar="a,b,…", help="the cases to measure: a to e; all without it")
+    parser.add_argument("--only", default="", metavar="a,b,…", help="the cases to measure: a to f; all without it")
     parser.add_argument("--running", action="store_true", help="measure the stack of `make up` instead of one of its own")
     return parser.parse_args()
 

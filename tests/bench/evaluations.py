@@ -107,15 +107,16 @@ def echo_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
             took, run = bench.run(test_set, context)
             seconds.append(took)
             bench.say(f"    {took:.2f} s, {run['passed_cases']} of {run['total_cases']} passed")
-        costs = list(_costs("a", watch, REPETITIONS * ROWS))
+        cost = list(costs("a", watch, REPETITIONS * ROWS))
     bench.forget(test_set)
     rate = ROWS / _median(seconds)
     note = f"median of {_listed(seconds)} s, from the start's request to reading `completed`"
     yield Figure("a", f"{ROWS:,} cases, echo, exact_match", f"{rate:,.0f} cases/s", "4,000, at least 2,000", note)
-    yield from costs
+    yield from cost
 
 
-def _costs(case: str, watch: Watch, cases_run: int) -> Iterator[Figure]:
+def costs(case: str, watch: Watch, cases_run: int) -> Iterator[Figure]:
+    """The memory that the processes took at most, and the CPU that one case took."""
     peaks = watch.peaks
     runner = max((peak for name, peak in peaks.items() if name.startswith("runner")), default=0.0)
     yield Figure(case, "peak memory of a runner", f"{runner:.0f} MB", "≤ 250 MB", by_name(peaks, "MB"))
@@ -131,7 +132,7 @@ def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
             bench.upload(test_set, cases(ROWS, lambda _: "ok"))
         with Watch(pid_file) as watch:
             took, run = bench.run(test_set, context)
-            costs = list(_costs("b", watch, run["total_cases"]))
+            cost = list(costs("b", watch, run["total_cases"]))
         stats = _stats(url)
         bench.say(f"    {took:.2f} s, {run['passed_cases']} of {run['total_cases']} passed")
         bench.forget(test_set)
@@ -141,7 +142,7 @@ def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
     )
     yield Figure("b", f"{total:,} cases, HTTP, 50 ms, {CONCURRENCY} at once", f"{total / took:,.0f} cases/s", "≥ 1,000", note)
     yield Figure("b", "CPU of the mock itself", f"{stats['cpu_seconds']:.1f} s", "", "on the same cores")
-    yield from costs
+    yield from cost
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
 from services.runner.clients import Catalog, Reporting
 from services.runner.convert import projects as convert
 from services.runner.operations import opening, recording
+from services.runner.operations.recording import Recorder, Whose
 from services.runner.projects import NewTestRun
 from services.runner.store import runs
 from services.runner.subjects import Recording
@@ -49,12 +50,11 @@ def _details(asked: NewTestRun, now: datetime) -> Mapping[str, Any]:
     }
 
 
-async def record(database: Database, catalog: Catalog, workspace: UUID, project: str, case: tuple[UUID, UUID], said: Recording) -> None:
+async def record(recorder: Recorder, catalog: Catalog, workspace: UUID, project: str, case: tuple[UUID, UUID], said: Recording) -> None:
     """Keeps what a client says of a case, given as (run id, case id). Raises NotFound for the project, the run, the case; WrongState."""
     run_id, case_id = case
     await check_project(catalog, workspace, project)
-    await _run_of(database, workspace, project, run_id)
-    await recording.record(database, workspace, run_id, case_id, said)
+    await recorder.record(Whose(workspace, convert.DATASET, project.lower(), run_id), case_id, said)
 
 
 async def close(database: Database, catalog: Catalog, workspace: UUID, project: str, run_id: UUID) -> None:

@@ -3,6 +3,9 @@
 No tickets, no leases: a recording overwrites its case until every case is in, or the run is closed.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from services.runner import convert
@@ -10,37 +13,76 @@ from services.runner.entities import RUNNING, Run
 from services.runner.store import cases, recordings, runs
 from services.runner.subjects import Recording
 from shared import outbox
-from shared.errors import NotFound, WrongState
+from shared.coalesce import Coalescer
+from shared.errors import DomainError, NotFound, WrongState
 from shared.outbox import Event
 from shared.postgres import Connection, Database, retrying
 from shared.topics import CASES_EXECUTED
 
 SLICE = 500
+MOST_AT_ONCE = 64
 NOT_RECORDED = "no output was recorded before the run was closed"
 
+Said = tuple[UUID, Recording]  # of the case with this id
 
-async def record(database: Database, workspace: UUID, run_id: UUID, case_id: UUID, said: Recording) -> None:
-    """Keeps what the client says of a case, over what it said before; with the last case, hands all to scoring.
 
-    Raises NotFound for the run or the case, WrongState once the run is complete.
+@dataclass(frozen=True)
+class Whose:
+    """A run as its path names it: in a workspace, of a family and a group."""
+
+    workspace: UUID
+    family: str
+    group_key: str
+    run_id: UUID
+
+
+class Recorder:
+    """Keeps what clients say of cases, over what they said before; with the last case of a run, hands all to scoring.
+
+    Many connections record one run: what comes at the same time shares a transaction and one look for the last case.
     """
 
-    async def write() -> bool:
-        async with database.transaction() as connection:
-            if await recordings.record(connection, workspace, run_id, case_id, said):
-                return True
-            await _refuse(connection, workspace, run_id, case_id)
-            return False
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._coming: dict[Whose, Coalescer[Said, DomainError | None]] = {}
 
-    await retrying(write)
-    await submit_if_complete(database, run_id)
+    async def record(self, whose: Whose, case_id: UUID, said: Recording) -> None:
+        """Raises NotFound for the run or the case, WrongState once the run is complete."""
+        coming = self._coming.setdefault(whose, Coalescer(partial(self._record, whose), MOST_AT_ONCE))
+        try:
+            refusal = await coming.do((case_id, said))
+        finally:
+            if coming.idle and self._coming.get(whose) is coming:
+                del self._coming[whose]
+        if refusal is not None:
+            raise refusal
+
+    async def _record(self, whose: Whose, said: Sequence[Said]) -> Sequence[DomainError | None]:
+        async def write() -> Sequence[DomainError | None]:
+            async with self._database.transaction() as connection:
+                return await _write(connection, whose, said)
+
+        refusals = await retrying(write)
+        await submit_if_complete(self._database, whose.run_id)
+        return refusals
 
 
-async def _refuse(connection: Connection, workspace: UUID, run_id: UUID, case_id: UUID) -> None:
-    run = await runs.get(connection, workspace, run_id)
-    if not run.client_driven or not await recordings.has_case(connection, run_id, case_id):
-        raise NotFound("test case")
-    raise WrongState("the run is complete: nothing more can be recorded", state=run.state)
+async def _write(connection: Connection, whose: Whose, said: Sequence[Said]) -> Sequence[DomainError | None]:
+    """Why each was refused; None for what was kept."""
+    run = await runs.get(connection, whose.workspace, whose.run_id)
+    if (run.family, run.group_key, run.client_driven) != (whose.family, whose.group_key, True):
+        raise NotFound("run")
+    found = await recordings.lock_cases(connection, run.id, [case_id for case_id, _ in said])
+    still = {case_id: ord_ for case_id, (ord_, queued) in found.items() if queued and run.state == RUNNING}
+    # Of two for one case the last one counts.
+    await recordings.record_all(connection, run.id, {still[case_id]: recording for case_id, recording in said if case_id in still})
+    return [_refusal(run, known=case_id in found, kept=case_id in still) for case_id, _ in said]
+
+
+def _refusal(run: Run, *, known: bool, kept: bool) -> DomainError | None:
+    if kept:
+        return None
+    return WrongState("the run is complete: nothing more can be recorded", state=run.state) if known else NotFound("test case")
 
 
 async def submit_if_complete(database: Database, run_id: UUID) -> None:

@@ -4,6 +4,7 @@ from assay.runner.v1 import project_test_runs_pb2 as pb, project_test_runs_pb2_g
 from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
 from services.runner.convert import projects as convert
 from services.runner.operations import projects
+from services.runner.operations.recording import Recorder
 from services.runner.servicers.runs import Parts
 from shared.idempotency import key_of
 from shared.identity import workspace
@@ -16,7 +17,7 @@ class ProjectTestRunServicer(project_test_runs_pb2_grpc.ProjectTestRunServiceSer
     """Unpack, call, pack."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self._parts, self._recorder = parts, Recorder(parts.database)
 
     async def CreateProjectTestRun(self, request: pb.CreateProjectTestRunRequest, context: Context) -> pb.CreatedTestRun:
         parts = self._parts
@@ -29,14 +30,14 @@ class ProjectTestRunServicer(project_test_runs_pb2_grpc.ProjectTestRunServiceSer
     async def RecordCompletion(self, request: pb.RecordCompletionRequest, context: Context) -> pb.RecordedCompletion:
         parts = self._parts
         case, said = convert.recorded_case(request), convert.completion(request)
-        await projects.record(parts.database, parts.catalog, workspace(), request.project_id, case, said)
+        await projects.record(self._recorder, parts.catalog, workspace(), request.project_id, case, said)
         await answer_with(context, 201)
         return pb.RecordedCompletion(completion_id=convert.completion_id(request))
 
     async def RecordTrace(self, request: pb.RecordTraceRequest, context: Context) -> pb.RecordedTrace:
         parts = self._parts
         case, said = convert.recorded_case(request), convert.trace(request)
-        await projects.record(parts.database, parts.catalog, workspace(), request.project_id, case, said)
+        await projects.record(self._recorder, parts.catalog, workspace(), request.project_id, case, said)
         await answer_with(context, 201)
         return pb.RecordedTrace(trace_id=request.trace_id)
 

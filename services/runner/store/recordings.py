@@ -1,5 +1,6 @@
 """Cases of client-driven runs: awaited until they are recorded, queued until all are in, then executed at once."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from services.runner.entities import Executed
@@ -30,12 +31,34 @@ async def record(connection: Connection, workspace: UUID, run_id: UUID, case_id:
     )
 
 
-async def has_case(connection: Connection, run_id: UUID, case_id: UUID) -> bool:
-    """Whether the run has this case."""
-    return bool(
-        await connection.fetchval(
-            "SELECT true FROM run_cases WHERE run_id = $1 AND case_id = $2 AND awaited IS NOT NULL LIMIT 1", run_id, case_id
-        )
+async def lock_cases(connection: Connection, run_id: UUID, case_ids: Sequence[UUID]) -> dict[UUID, tuple[int, bool]]:
+    """Id → (ord, whether it can still be recorded) of those that the run has, locked in order."""
+    rows = await connection.fetch(
+        """
+        SELECT case_id, ord, state = 'queued' AS queued FROM run_cases
+        WHERE run_id = $1 AND case_id = ANY($2::uuid[]) AND awaited IS NOT NULL ORDER BY ord FOR UPDATE
+        """,
+        run_id,
+        case_ids,
+    )
+    return {row["case_id"]: (row["ord"], row["queued"]) for row in rows}
+
+
+async def record_all(connection: Connection, run_id: UUID, said: Mapping[int, Recording]) -> None:
+    """Keeps what was said of cases, given as ord → recording; the caller has locked them."""
+    await connection.execute(
+        """
+        UPDATE run_cases c SET output = s.output, error = s.error, execution_time_ms = s.execution_time_ms, record = s.record,
+               awaited = false, attempts = c.attempts + 1
+        FROM unnest($2::int[], $3::text[], $4::text[], $5::int[], $6::jsonb[]) AS s (ord, output, error, execution_time_ms, record)
+        WHERE c.run_id = $1 AND c.ord = ANY($2::int[]) AND c.ord = s.ord
+        """,
+        run_id,
+        list(said),
+        [each.output for each in said.values()],
+        [each.error for each in said.values()],
+        [each.execution_time_ms for each in said.values()],
+        [dict(each.record) for each in said.values()],
     )
 
 
