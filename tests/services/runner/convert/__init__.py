@@ -1,0 +1,1 @@
+"""How what clients say is spelled."""
