@@ -86,11 +86,20 @@ async def _opened(catalog: Catalog, schedule: Schedule) -> tuple[list[Opened], b
             opened.append(await opening.read(catalog, workspace, convert.wanted(test_id, pb.TestRunOptions())))
         except grpc.aio.AioRpcError as fault:
             _pass_on(fault, schedule)
-            if fault.code() == grpc.StatusCode.NOT_FOUND and not suite:
+            if not suite and await _gone(catalog, schedule):
                 return [], True
         except DomainError as no:
             log.warning("a scheduled test can't be run", extra={"subject_id": str(test_id), "fault": no.message})
     return opened, False
+
+
+async def _gone(catalog: Catalog, schedule: Schedule) -> bool:
+    """Whether the test itself is unknown; what it needs may only be missing for a while."""
+    try:
+        await catalog.check(schedule.workspace_id, schedule.family, schedule.subject_id)
+    except grpc.aio.AioRpcError as fault:
+        return fault.code() == grpc.StatusCode.NOT_FOUND
+    return False
 
 
 def _pass_on(fault: grpc.aio.AioRpcError, schedule: Schedule) -> None:

@@ -238,7 +238,7 @@ async def neighbourhood() -> AsyncIterator[Asked]:
     neighbours = Neighbours()  # type: ignore[abstract]  # only what the runner calls
     server = grpc.aio.server(interceptors=[Boundary(Identifier((), SERVICE_KEY, _nobody))])
     catalog_pb2_grpc.add_CatalogInternalServiceServicer_to_server(neighbours, server)
-    subjects = Subjects(OURS)  # type: ignore[abstract]  # only what the runner calls
+    subjects = Subjects(OURS)
     subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(subjects, server)
     reporting_pb2_grpc.add_ReportingInternalServiceServicer_to_server(neighbours, server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -63,6 +63,11 @@ class Subjects(subjects_pb2_grpc.SubjectInternalServiceServicer):
         )
         yield pb.SubjectPart(cases=catalog_pb2.CaseBatch(cases=cases))
 
+    async def CheckSubject(self, request: pb.CheckSubjectRequest, context: Any) -> pb.CheckSubjectResponse:  # noqa: ARG002
+        if workspace() != self.workspace_id or request.subject_id not in self.held:
+            raise NotFound(request.family.replace("_", " "))
+        return pb.CheckSubjectResponse()
+
     async def ReadSuite(self, request: pb.ReadSuiteRequest, context: Any) -> pb.ReadSuiteResponse:  # noqa: ARG002
         if self.refusal is not None:
             raise self.refusal

@@ -13,7 +13,7 @@ from services.runner.operations import runs as run_operations, schedules as oper
 from services.runner.schedules import Schedule, next_time
 from services.runner.store import schedules
 from shared.consumer import Received
-from shared.errors import Invalid, Unavailable
+from shared.errors import Invalid, NotFound, Unavailable
 from shared.ids import new_id
 from shared.postgres import Database
 from tests.services.runner.house import NOW, OURS, Asked, rows, said
@@ -160,9 +160,10 @@ async def test_a_deleted_test_ends_its_schedule_at_once(database: Database, aske
     assert await next_at(database) is None
 
 
-async def test_what_is_refused_is_skipped_until_the_next_time(database: Database, asked: Asked) -> None:
+@pytest.mark.parametrize("refusal", [Invalid({"destination": "the assistant was deleted"}), NotFound("connection")])
+async def test_what_is_refused_is_skipped_until_the_next_time(database: Database, asked: Asked, refusal: Exception) -> None:
     await hear(database, told(asked.subjects.a_subject()))
-    asked.subjects.refusal = Invalid({"destination": "the assistant was deleted"})
+    asked.subjects.refusal = refusal
     await Clock(database, asked.catalog, lambda: AT).look()
     assert (await started(database), await next_at(database)) == ([], AT + MINUTE)
 
