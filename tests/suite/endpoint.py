@@ -40,7 +40,7 @@ class Endpoint(ThreadingHTTPServer):
 
     `messages`: how many messages came; `status 500`: that status; `throttle`: 429 once for each case, then an answer;
     `hard`: only the model `better` knows the answer; `garbage`: no chat completion; `nul`: a U+0000 and a lone surrogate; `gate NAME`: waits there; `sleep 1.5`:
-    waits so many seconds; any other text comes back as it is.
+    waits so many seconds; `call NAME {...}`, said by a user: a call of that tool; any other text comes back as it is.
     """
 
     daemon_threads = True
@@ -101,6 +101,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(429, b"{}", {"retry-after": "0"})
         elif word == "garbage":
             self._send(200, b"<html>not what you think</html>")
+        elif word == "call" and body["messages"][-1]["role"] == "user":
+            self._send(200, _tool_call(*rest.split(" ", 1)))
         else:
             self._send(200, _completion(self._answer(word, rest, body)))
 
@@ -132,6 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _completion(text: str) -> bytes:
     return json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}).encode()
+
+
+def _tool_call(name: str, arguments: str) -> bytes:
+    call = {"id": "call-1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    return json.dumps({"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}]}).encode()
 
 
 @contextmanager

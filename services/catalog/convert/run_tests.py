@@ -92,7 +92,8 @@ def by_name(run_test_id: UUID, name: str) -> pb.GetRunTestIdByNameResponse:
 def _rule(config: pb.EvaluationConfig) -> Rule:
     settings = config.config
     return Rule(
-        name=config.name or config.template_name,
+        # A template's id is read as its name once the registry has told that.
+        name=config.name or config.template_name or config.template_id,
         template=config.template_id or config.template_name,
         mapping=dict(config.mapping) or dict(settings.mapping),
         config=plain(settings.config) or {},

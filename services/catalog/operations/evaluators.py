@@ -83,4 +83,5 @@ async def _require(sql: Sql, workspace: UUID, project: UUID | None) -> None:
 
 def _settled(rule: Rule, template: Template) -> Rule:
     score = template.passing_score if rule.passing_score is None else rule.passing_score
-    return replace(rule, template=template.name, passing_score=score)
+    name = template.name if rule.name == rule.template else rule.name
+    return replace(rule, name=name, template=template.name, passing_score=score)

@@ -11,11 +11,23 @@ from assay.runner.v1 import assistant_test_runs_pb2 as runner_pb
 from services.reporting.convert.times import timestamp
 from services.reporting.entities.families import Conversation, Finding, criteria_statuses, stable_id, test_status
 from services.reporting.entities.runs import Run
+from shared.errors import Invalid
+from shared.ids import canonical_id
 from shared.pages import Page
 
 # A page holds up to 100 runs, and a message 4 MB: of a longer conversation the middle is left out.
 LOG_CHARACTERS = 24_000
 UNKNOWN = Conversation({})
+
+
+def suite_run_id(request: pb.ListSuiteRunsRequest) -> str | None:
+    """The execution of a suite that runs are filtered by, None for all. Raises Invalid for a malformed id."""
+    if not request.HasField("test_suite_run_id"):
+        return None
+    try:
+        return str(canonical_id(request.test_suite_run_id))
+    except ValueError:
+        raise Invalid({"test_suite_run_id": "must be the id of a suite's execution"}) from None
 
 
 def test_run(run: Run, told: Mapping[UUID, Conversation]) -> runner_pb.TestRun:

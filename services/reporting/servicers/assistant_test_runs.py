@@ -33,7 +33,7 @@ class AssistantTestReportServicer(assistant_test_runs_pb2_grpc.AssistantTestRepo
             ASSISTANT_TEST,
             group_key=request.suite_name,
             test_status=test_status_filter(request.status if request.HasField("status") else None),
-            test_suite_run_id=request.test_suite_run_id if request.HasField("test_suite_run_id") else None,
+            test_suite_run_id=convert.suite_run_id(request),
         )
         return convert.page(*await self._reading.of_suite(workspace(), listing, _page(request)))
 

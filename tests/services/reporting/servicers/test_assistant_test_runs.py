@@ -237,16 +237,19 @@ class TestListTestRuns:
 
 class TestListSuiteRuns:
     async def test_a_suite_lists_the_runs_of_all_its_tests(self, service: Service, bench: Bench) -> None:
-        first = a_test_run().but(group_key="nightly", details={"test_suite_run_id": "one"})
+        executions = [str(new_id()) for _ in range(3)]
+        first = a_test_run().but(group_key="nightly", details={"test_suite_run_id": executions[0]})
         second = first.but(id=new_id(), test_set=new_id())
-        third = first.but(id=new_id(), details={"test_suite_run_id": "two"})
+        third = first.but(id=new_id(), details={"test_suite_run_id": executions[1]})
         for run in (first, second):
             await finished(bench, run, held("passed", "passed"))
         bench.peers.runner.knows(third.state())
         assert [item.run_id for item in (await suite(service, first, "nightly")).data] == [str(run.id) for run in (third, second, first)]
-        one = await suite(service, first, "nightly", test_suite_run_id="one", status="passed")
+        one = await suite(service, first, "nightly", test_suite_run_id=executions[0], status="passed")
         assert ([item.run_id for item in one.data], one.meta.total_results) == ([str(second.id), str(first.id)], 2)
-        assert (await suite(service, first, "nightly", test_suite_run_id="nobody's")).meta.total_results == 0
+        assert (await suite(service, first, "nightly", test_suite_run_id=executions[2])).meta.total_results == 0
+        with pytest.raises(grpc.aio.AioRpcError, match="test_suite_run_id"):
+            await suite(service, first, "nightly", test_suite_run_id="no id")
 
     async def test_an_unknown_suite_is_not_found_and_one_without_runs_is_empty(self, service: Service, bench: Bench) -> None:
         run = a_test_run()
