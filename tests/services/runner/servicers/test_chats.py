@@ -22,6 +22,7 @@ from services.runner.servicers.chats import ChatCallServicer
 from services.runner.servicers.run_tests import RunTestExecutionServicer
 from services.runner.servicers.runs import Parts
 from services.runner.simulation import Simulation
+from services.runner.store import calls as store
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.openai import OpenAI
 from shared.guard import Guard, open_session
@@ -142,6 +143,15 @@ async def test_each_call_is_handed_out_once(served: Served) -> None:
     assert (len(ids), len(set(ids))) == (25, 25)
     last = await served.take(started.execution_id)
     assert (list(last.call_execution_ids), last.has_more) == ([], False)
+
+
+async def test_calls_that_another_is_taking_are_passed_over(served: Served) -> None:
+    started = await served.start(*(a_conversation("hi") for _ in range(5)))
+    async with served.database.transaction() as busy:
+        taken = await store.take(busy, UUID(started.execution_id), 2)
+        rest = await asyncio.wait_for(served.take(started.execution_id), 5)
+    assert (len(taken), len(rest.call_execution_ids)) == (2, 3)
+    assert not {str(call.id) for call in taken} & set(rest.call_execution_ids)
 
 
 async def test_a_chat_goes_line_by_line_and_is_recorded_at_its_end(served: Served) -> None:
