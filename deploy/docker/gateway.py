@@ -77,8 +77,9 @@ def address(text: str) -> Address:
 
 def command(given: Config, file: Path) -> list[str]:
     """How Envoy is started. Hot restart would need shared memory, and a successor in the same container."""
-    drain = [f"--drain-time-s={max(1, round(given.drain_seconds))}", "--drain-strategy=immediate"]
-    return [ENVOY, f"-c={file}", f"--concurrency={given.concurrency}", f"--log-level={given.log_level}", "--disable-hot-restart", *drain]
+    drain = ["--drain-time-s", str(max(1, round(given.drain_seconds))), "--drain-strategy", "immediate"]
+    settled = ["--concurrency", str(given.concurrency), "--log-level", given.log_level, "--disable-hot-restart"]
+    return [ENVOY, "-c", str(file), *settled, *drain]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The built images, run as the chart says, against Postgres and three NATS servers: see README.md."""

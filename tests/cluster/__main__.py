@@ -1,0 +1,107 @@
+"""`python -m tests.cluster --images TAG`: runs the built images as the chart says, harms them, prints a table; 1 if an aim was missed."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+
+from tests.bench.figures import Figure, show
+from tests.cluster import checks, installation
+from tests.cluster.chart import NotRenderedError, render
+from tests.cluster.checks import Site
+from tests.cluster.containers import ContainerFailedError
+from tests.cluster.installation import Images
+
+WIDTH = 160
+CHECKS = ("demo", "leader", "rolling", "migration", "oracle")
+
+
+def main() -> int:
+    """Runs what was asked for; 1 if an aim was missed or it could not be run."""
+    wanted = _arguments()
+    console = Console(markup=False, highlight=False, emoji=False, width=WIDTH)
+    if missing := [name for name in ("podman", "runc") if not shutil.which(name)]:
+        console.print(f"not installed: {', '.join(missing)}")
+        return 1
+    folder = Path(tempfile.mkdtemp(prefix="assay-cluster-"))
+    try:
+        figures = asyncio.run(_checked(wanted, folder, partial(_say, console, time.monotonic())))
+    except (ContainerFailedError, NotRenderedError) as fault:
+        console.print(str(fault))
+        return 1
+    show(console, figures)
+    missed = [figure for figure in figures if not held(figure)]
+    for figure in missed:
+        console.print(f"missed: {figure.case}, {figure.what.strip()}: {figure.measured}, not {figure.aim} {figure.note}")
+    console.print(f"logs: {folder}")
+    return int(bool(missed))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
+    parser.add_argument("--service", default="assay-service:latest", help="image of the services")
+    parser.add_argument("--gateway", default="assay-gateway:latest", help="image of the gateway")
+    parser.add_argument("--helm", default="", help="path of helm, if it isn't on PATH")
+    parser.add_argument("--rounds", type=int, default=20, help="of restarts")
+    parser.add_argument("--only", default="", metavar="a,b,…", help=f"of {', '.join(CHECKS)}")
+    return parser.parse_args()
+
+
+async def _checked(wanted: argparse.Namespace, folder: Path, say: Callable[[str], None]) -> list[Figure]:
+    say("rendering the chart")
+    manifests = render(wanted.helm)
+    names = wanted.only.split(",") if wanted.only else CHECKS
+    began = time.monotonic()
+    with installation.running(folder, Images(wanted.service, wanted.gateway), manifests) as running:
+        say("everything serves")
+        site = Site(running, say)
+        figures = [Figure("start", "until a request was answered", f"{time.monotonic() - began:.1f} s")]
+        try:
+            figures += await _all(site, names, wanted.rounds)
+        finally:
+            _keep_logs(running)
+        return figures
+
+
+async def _all(site: Site, names: Sequence[str], rounds: int) -> list[Figure]:
+    known: dict[str, Callable[[Site], Awaitable[list[Figure]]]] = {
+        "demo": checks.demo,
+        "leader": checks.leader_killed,
+        "rolling": partial(checks.rolling_restarts, rounds=rounds),
+        "migration": checks.migration,
+        "oracle": checks.nothing_wrong,
+    }
+    figures: list[Figure] = []
+    for name in names:
+        site.say(name)
+        figures += await known[name](site)
+    return figures
+
+
+def _keep_logs(running: installation.Installation) -> None:
+    for container in (*(each.container for each in running.instances), running.gateway):
+        (running.folder / f"{container.name}.log").write_text(container.log())
+
+
+def held(figure: Figure) -> bool:
+    """Whether an aim was reached: `0` and words are met exactly, `<= 15 s` and `< 15 s` are bounds."""
+    sign, _, bound = figure.aim.partition(" ") if figure.aim.startswith("<") else ("", "", figure.aim)
+    if sign:
+        measured, most = float(figure.measured.split()[0]), float(bound.split()[0])
+        return measured <= most if sign == "<=" else measured < most
+    return not bound or figure.measured.split()[0] == bound
+
+
+def _say(console: Console, began: float, line: str) -> None:
+    console.print(f"{time.monotonic() - began:6.1f} s  {line}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
