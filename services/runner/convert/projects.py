@@ -1,12 +1,12 @@
 """Family A: a dataset's run, the cases that the client executes, and what it records of them."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from assay.catalog.internal.v1 import subjects_pb2
 from assay.runner.v1 import project_test_runs_pb2 as pb
+from services.runner.convert.messages import text_for, text_of, turns
 from services.runner.entities import Run
 from services.runner.projects import FLAVORS, NewTestRun
 from services.runner.subjects import Opened, Recording
@@ -15,7 +15,7 @@ from shared.errors import Invalid
 from shared.ids import canonical_id, new_id
 
 DATASET = "dataset"
-ASSISTANTS, USERS = {"assistant", "model"}, {"user", "human"}
+LONGEST_MILLISECONDS = 2**31 - 1
 
 
 def wanted(request: pb.CreateProjectTestRunRequest) -> NewTestRun:
@@ -111,7 +111,7 @@ def completion(request: pb.RecordCompletionRequest) -> Recording:
         raise Invalid({f"messages[{index}]": "must be an object" for index in wrong})
     call = _object(request.call_info, "call_info")
     record: dict[str, Any] = {
-        "transcript": [_turn(message) for message in messages],
+        "transcript": [turn for message in messages for turn in turns(message)],
         **_present(
             tools=json_values.plain(request.tool_schema),
             usage=call.get("usage"),
@@ -128,55 +128,14 @@ def trace(request: pb.RecordTraceRequest) -> Recording:
     record = _present(client_evaluations=_verdicts(json_values.plain(request.eval_results)), input=given)
     if answered is None:
         return Recording(None, "the trace has no output", None, record)
-    output = _text(answered)
-    record["transcript"] = [{"role": "user", "content": _text(given)}, {"role": "assistant", "content": output}]
+    output = text_for(answered)
+    record["transcript"] = [{"role": "user", "content": text_for(given)}, {"role": "assistant", "content": output}]
     return Recording(output, None, None, record)
 
 
 def completion_id(request: pb.RecordCompletionRequest) -> str:
     """The client's own id, or a new one."""
     return request.completion_id or str(new_id())
-
-
-def text_of(message: Mapping[str, Any]) -> str:
-    """The text of a message as any provider spells it: a string, blocks with a text, or Gemini's parts."""
-    content = message.get("content", message.get("parts"))
-    if isinstance(content, list):
-        return "\n".join(text for block in content if (text := _block_text(block)))
-    return _text(content) if content is not None else ""
-
-
-def _block_text(block: Any) -> str:
-    if isinstance(block, str):
-        return block
-    return str(block.get("text") or "") if isinstance(block, dict) else ""
-
-
-def _turn(message: Mapping[str, Any]) -> dict[str, Any]:
-    role = str(message.get("role", "assistant"))
-    spelled = "assistant" if role in ASSISTANTS else "user" if role in USERS else role
-    turn: dict[str, Any] = {"role": spelled, "content": text_of(message)}
-    if calls := _tool_calls(message):
-        turn["tool_calls"] = calls
-    if message.get("tool_call_id"):
-        turn["tool_call_id"] = str(message["tool_call_id"])
-    return turn
-
-
-def _tool_calls(message: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """OpenAI's `tool_calls`, and blocks of the kinds `tool_call` and `tool_use`."""
-    calls = [
-        {"id": call.get("id", ""), "name": function.get("name", ""), "arguments": function.get("arguments", {})}
-        for call in message.get("tool_calls") or []
-        if isinstance(call, dict) and isinstance(function := call.get("function", call), dict)
-    ]
-    content = message.get("content")
-    blocks = [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
-    return calls + [
-        {"id": block.get("id", ""), "name": block.get("name", ""), "arguments": block.get("arguments", block.get("input", {}))}
-        for block in blocks
-        if block.get("type") in {"tool_call", "tool_use"}
-    ]
 
 
 def _verdicts(said: Any) -> dict[str, bool | float] | None:
@@ -205,15 +164,12 @@ def _milliseconds(call: Mapping[str, Any]) -> int | None:
     start, end = call.get("start_time"), call.get("end_time")
     if not isinstance(start, int | float) or not isinstance(end, int | float):
         return None
-    return min(max(int((end - start) * 1000), 0), 2**31 - 1)
+    # Bounded before it is made whole: of two finite times the difference may be infinite.
+    return int(min(max((end - start) * 1000, 0), LONGEST_MILLISECONDS))
 
 
 def _present(**values: Any) -> dict[str, Any]:
     return {name: found for name, found in values.items() if found is not None}
-
-
-def _text(found: Any) -> str:
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
 
 
 def _uuid(text: str) -> UUID | None:

@@ -55,7 +55,15 @@ def test_the_last_message_is_the_output_however_it_is_spelled(message: Any, text
 
 @pytest.mark.parametrize(
     ("role", "told"),
-    [("model", "assistant"), ("human", "user"), ("user", "user"), ("system", "system"), ("developer", "developer"), ("tool", "tool")],
+    [
+        ("model", "assistant"),
+        ("human", "user"),
+        ("user", "user"),
+        ("system", "system"),
+        ("developer", "developer"),
+        ("tool", "tool"),
+        ("function", "tool"),
+    ],
 )
 def test_roles_are_told_in_one_spelling(role: str, told: str) -> None:
     assert turn({"role": role, "content": "x"}) == {"role": told, "content": "x"}
@@ -78,7 +86,16 @@ def test_a_message_without_a_role_is_the_assistants() -> None:
             {"content": [{"type": "tool_call", "id": "1", "name": "add", "arguments": {"a": 2}}]},
             [{"id": "1", "name": "add", "arguments": {"a": 2}}],
         ),
+        ({"parts": [{"functionCall": {"name": "add", "args": {"a": 2}}}]}, [{"id": "", "name": "add", "arguments": {"a": 2}}]),
+        ({"parts": [{"function_call": {"id": "1", "name": "add", "args": {}}}]}, [{"id": "1", "name": "add", "arguments": {}}]),
+        (
+            {"content": [{"toolUse": {"toolUseId": "1", "name": "add", "input": {"a": 2}}}]},
+            [{"id": "1", "name": "add", "arguments": {"a": 2}}],
+        ),
+        ({"type": "function_call", "id": "fc_1", "call_id": "1", **SUM}, [{"id": "1", **SUM}]),
+        ({"role": "assistant", "content": None, "function_call": SUM}, [{"id": "", **SUM}]),
         ({"tool_calls": [{}]}, [{"id": "", "name": "", "arguments": {}}]),
+        ({"tool_calls": [{"id": None, "function": {"name": None, "arguments": None}}]}, [{"id": "", "name": "", "arguments": {}}]),
     ],
 )
 def test_tool_calls_are_told_in_one_spelling(message: Any, calls: list[Any]) -> None:
@@ -86,7 +103,8 @@ def test_tool_calls_are_told_in_one_spelling(message: Any, calls: list[Any]) -> 
 
 
 @pytest.mark.parametrize(
-    "message", [{"tool_calls": None}, {"tool_calls": []}, {"tool_calls": ["x", {"function": "x"}]}, {"content": "tool_call"}]
+    "message",
+    [{"tool_calls": None}, {"tool_calls": []}, {"tool_calls": ["x", 5]}, {"tool_calls": 5}, {"tool_calls": "x"}, {"content": "tool_call"}],
 )
 def test_what_is_no_tool_call_is_none(message: Any) -> None:
     assert "tool_calls" not in turn(message)
@@ -100,6 +118,29 @@ def test_without_a_message_there_is_no_output() -> None:
     with pytest.raises(Invalid) as refused:
         completion()
     assert refused.value.fields["messages"].startswith("must hold at least one")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "5"}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": [{"type": "text", "text": "5"}]}]},
+        {"role": "tool", "content": [{"type": "tool_result", "tool_call_id": "1", "content": "5"}]},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "1", "content": [{"text": "5"}], "status": "success"}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "1", "name": "add", "response": 5}}]},
+        {"type": "function_call_output", "call_id": "1", "output": "5"},
+    ],
+)
+def test_what_a_tool_answered_is_a_turn_of_its_own(message: Any) -> None:
+    assert completion(message).record["transcript"] == [{"role": "tool", "content": "5", "tool_call_id": "1"}]
+
+
+def test_what_is_said_beside_a_tools_answer_follows_it() -> None:
+    blocks = [{"type": "tool_result", "tool_use_id": "1", "content": "5"}, {"type": "text", "text": "go on"}]
+    assert completion({"role": "user", "content": blocks}).record["transcript"] == [
+        {"role": "tool", "content": "5", "tool_call_id": "1"},
+        {"role": "user", "content": "go on"},
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["text", 5, None, ["nested"]])
@@ -142,6 +183,7 @@ def test_what_is_absent_or_null_leaves_nothing(absent: Any) -> None:
         ({"start_time": 1769000000.25, "end_time": 1769000000.5}, 250),
         ({"start_time": 2, "end_time": 1}, 0),
         ({"start_time": 0, "end_time": 1e300}, 2**31 - 1),
+        ({"start_time": -1e308, "end_time": 1.7e308}, 2**31 - 1),
         ({"start_time": "10", "end_time": 11}, None),
         ({"start_time": None, "end_time": 11}, None),
         ({"start_time": 10}, None),
