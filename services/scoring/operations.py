@@ -9,6 +9,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
+from prometheus_client import Counter
 
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import convert, store
@@ -24,6 +25,7 @@ from shared.postgres import OUTAGES, Database, retrying
 from shared.topics import CASES_EXECUTED, CASES_SCORED, RUN_DELETED
 
 REMOVE_ROWS = 20_000
+SCORED = Counter("assay_cases_scored", "Cases that this process scored, error scores included.")
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +94,7 @@ async def _score_alone(parts: Parts, work: _Work) -> None:
 async def _score(parts: Parts, works: Sequence[_Work]) -> None:
     async with parts.tries.counted(_again(works)) as worn:
         verdicts = [await _verdicts(parts, work, tired=work.event.seq in worn) for work in works]
-        await retrying(lambda: _write(parts, works, verdicts))
+        SCORED.inc(await retrying(lambda: _write(parts, works, verdicts)))
 
 
 async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
@@ -101,11 +103,13 @@ async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     if tired:
         return given_up(event, MAX_TRIES)
     long = [case.ord for case in event.cases if case.texts_by_id]
-    texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
-    return await parts.judges.verdicts(event, texts, work.judging)
+    with tracing.of_run(event.run_id):
+        texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
+        return await parts.judges.verdicts(event, texts, work.judging)
 
 
-async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> None:
+async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> int:
+    """How many cases were fresh, and so took effect."""
     now = parts.clock()
     async with parts.database.transaction() as connection:
         taken = await inbox.take(connection, CASES_EXECUTED, [work.event.seq for work in works])
@@ -117,6 +121,7 @@ async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdic
         await outbox.append(connection, [Event(CASES_SCORED, message) for message in events])
         if again := _again(works):
             await store.forget_tries(connection, again)
+    return sum(len(event.cases) for event, _ in fresh)
 
 
 async def hear_runs_deleted(database: Database, events: Sequence[Received]) -> None:

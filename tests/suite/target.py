@@ -22,6 +22,8 @@ class ChatServer(ThreadingHTTPServer):
         self.calls: Counter[str] = Counter()
         self.in_flight = 0
         self.most_in_flight = 0
+        self.began: list[float] = []
+        """When each call came, in seconds of a clock that never goes back."""
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
 
@@ -34,6 +36,7 @@ class ChatServer(ThreadingHTTPServer):
         """Waits, and counts the call under its Idempotency-Key."""
         with self._lock:
             self.calls[key] += 1
+            self.began.append(time.monotonic())
             self.in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from prometheus_client import Counter
+
 from services.runner import convert
 from services.runner.entities import ClaimedCase, Executed, Range, Run, Ticket, Turn
 from services.runner.store import cases, runs
@@ -11,6 +13,8 @@ from shared import outbox
 from shared.outbox import Event
 from shared.postgres import Database, retrying
 from shared.topics import CASES_EXECUTED
+
+EXECUTED = Counter("assay_cases_executed", "Cases that this process executed, errors included.")
 
 
 async def claim(database: Database, run_id: UUID, ranges: Sequence[Range], lease: timedelta) -> tuple[Run | None, list[ClaimedCase]]:
@@ -38,7 +42,9 @@ async def record(database: Database, run: Run, executed: Sequence[Executed]) -> 
                 await outbox.append(connection, [Event(CASES_EXECUTED, event) for event in events])
             return held
 
-    return await retrying(write)
+    held = await retrying(write)
+    EXECUTED.inc(len(held))
+    return held
 
 
 async def open_ords(database: Database, run_id: UUID, ranges: Sequence[Range]) -> list[int]:

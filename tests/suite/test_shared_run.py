@@ -1,0 +1,111 @@
+"""Two runners and two scorers share one run evenly, and keep a connection's limits together, also while one of them dies."""
+
+import urllib.request
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+import pytest
+
+from deploy.local.settings import DEFAULTS, Settings
+from deploy.local.stack import Stack
+from tests.suite.builders import Builders, Json
+from tests.suite.client import Client
+from tests.suite.faults import findings, wait_for
+from tests.suite.target import ChatServer, chat_server
+
+LEASE = 6
+CONCURRENCY, PER_MINUTE = 40, 600
+# Each of two has half of it, give or take 20 %.
+LEAST, MOST = 0.4, 0.6
+LATE = 10
+EXECUTED, SCORED = "assay_cases_executed_total", "assay_cases_scored_total"
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = Stack(tmp_path_factory.mktemp("shared"), Settings(runners=2, scorers=2, passed={**DEFAULTS, "ASSAY_LEASE_SECONDS": str(LEASE)}))
+    try:
+        stack.up()
+        yield stack
+    finally:
+        stack.down()
+
+
+@pytest.fixture(scope="module")
+def build(stack: Stack) -> Builders:
+    env = stack.env()
+    return Builders(Client(urlsplit(env["ASSAY_URL"]).netloc, {"authorization": f"Bearer {env['ASSAY_TOKEN']}"}))
+
+
+@pytest.fixture
+def target() -> Iterator[ChatServer]:
+    with chat_server(latency=0.1) as server:
+        yield server
+
+
+def count(stack: Stack, name: str) -> dict[str, float]:
+    """A counter of every process that has it, by the process's name."""
+    found: dict[str, float] = {}
+    for process, port in stack.ports().items():
+        if process.endswith("-metrics"):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+                lines = answer.read().decode().splitlines()
+            found |= {process.removesuffix("-metrics"): float(line.split()[1]) for line in lines if line.startswith(f"{name} ")}
+    return found
+
+
+def shares(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
+    """What part of the growth fell to each."""
+    grown = {name: after[name] - before[name] for name in after}
+    return {name: each / sum(grown.values()) for name, each in grown.items()}
+
+
+def a_set(build: Builders, target: ChatServer, cases: int, **limits: int) -> Json:
+    """An independent set against the target, on a connection with these limits."""
+    test_set = build.test_set(build.context(build.endpoint(target.base_url, **limits)))
+    build.rows(test_set, [f"question {number},x,exact_match" for number in range(cases)])
+    return test_set
+
+
+def ended_though_one_was_killed(stack: Stack, build: Builders, target: ChatServer, test_set: Json) -> Json:
+    """A run that lost a runner after a fifth of its cases, and got it back before the last."""
+    run = build.run(test_set)
+    asked = wait_for(lambda: len(target.began), lambda calls: calls >= run["total_cases"] / 5, within=30)
+    assert asked < run["total_cases"]
+    stack.kill("runner-1")
+    return build.ended(run, within=60)
+
+
+@pytest.mark.timeout(120)
+def test_one_run_is_shared_evenly_and_keeps_the_limit(stack: Stack, build: Builders, target: ChatServer) -> None:
+    test_set = a_set(build, target, cases=2000, max_concurrency=CONCURRENCY)
+    executed, scored = count(stack, EXECUTED), count(stack, SCORED)
+    run = build.ended(build.run(test_set), within=60)
+    assert run["completed_cases"] == len(target.began) == 2000
+    parts = shares(executed, count(stack, EXECUTED)) | shares(scored, count(stack, SCORED))
+    assert set(parts) == {"runner-1", "runner-2", "scoring-1", "scoring-2"}
+    assert all(LEAST <= part <= MOST for part in parts.values()), parts
+    assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
+
+
+@pytest.mark.timeout(120)
+def test_the_calls_at_once_of_a_connection_are_never_exceeded_while_a_runner_dies_and_comes_back(
+    stack: Stack, build: Builders, target: ChatServer
+) -> None:
+    target.latency = 0.3
+    test_set = a_set(build, target, cases=1500, max_concurrency=CONCURRENCY)
+    run = ended_though_one_was_killed(stack, build, target, test_set)
+    assert run["completed_cases"] == 1500
+    assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
+    assert count(stack, EXECUTED)["runner-1"] > 0  # counted anew since it came back
+    assert findings(stack, [run["id"]]) == {}
+
+
+@pytest.mark.timeout(120)
+def test_the_calls_a_minute_of_a_connection_hold_over_all_runners_while_one_dies(stack: Stack, build: Builders, target: ChatServer) -> None:
+    test_set = a_set(build, target, cases=150, max_concurrency=CONCURRENCY, requests_per_minute=PER_MINUTE)
+    run = ended_though_one_was_killed(stack, build, target, test_set)
+    assert run["completed_cases"] == 150
+    allowed = (target.began[-1] - target.began[0]) * PER_MINUTE / 60
+    # Each process may begin at once, the restarted one too; and what a busy machine sent late may arrive together.
+    assert len(target.began) <= allowed + 3 + LATE
