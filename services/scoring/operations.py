@@ -103,9 +103,8 @@ async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     if tired:
         return given_up(event, MAX_TRIES)
     long = [case.ord for case in event.cases if case.texts_by_id]
-    with tracing.of_run(event.run_id):
-        texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
-        return await parts.judges.verdicts(event, texts, work.judging)
+    texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
+    return await parts.judges.verdicts(event, texts, work.judging)
 
 
 async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> int:
