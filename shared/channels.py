@@ -8,6 +8,8 @@ from typing import Any
 import grpc
 import jwt
 
+from shared import tls
+
 # UNAVAILABLE alone is tried again: every internal call is idempotent.
 RETRIES = {
     "name": [{}],
@@ -66,9 +68,11 @@ class ServiceIdentity:
         return jwt.encode(claims, self._key, algorithm="HS256")
 
 
-def open_channel(address: str) -> grpc.aio.Channel:
-    """A channel to a peer; `address` is any gRPC target, several replicas included."""
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+def open_channel(address: str, files: tls.Files | None = None) -> grpc.aio.Channel:
+    """A channel to a peer; `address` is any gRPC target, several replicas included. Without `files` in plaintext."""
+    if files is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    return tls.RotatingChannel(files, lambda credentials: grpc.aio.secure_channel(address, credentials, options=OPTIONS))
 
 
 class Authenticated:

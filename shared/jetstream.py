@@ -6,6 +6,7 @@ NATS is a disposable wake-up here: whatever happens to it, streams and consumers
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -82,6 +83,7 @@ class Broker:
     url: str
     name: str
     settings: StreamSettings = field(default_factory=StreamSettings)
+    tls: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         self._client = Client()
@@ -118,6 +120,7 @@ class Broker:
                 await self._client.connect(
                     self.url.split(","),  # any server of a cluster tells of the others, but one that is away tells nothing
                     name=self.name,
+                    tls=self.tls,
                     max_reconnect_attempts=-1,  # the default gives up after 60 tries, and the client is dead for ever
                     reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; slept as they are
                     connect_timeout=2,

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -13,7 +13,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from shared import observe
+from shared import observe, tls
 from shared.interceptors import Boundary, Context
 
 GRACE_SECONDS = 10.0
@@ -51,7 +51,8 @@ class App:
     drain: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
     metrics_listen: str = ""
-    health_names: Sequence[str] = field(default_factory=tuple)
+    certificates: tls.Files | None = None
+    health_listen: str = ""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -65,8 +66,9 @@ async def serve(app: App) -> None:
     health = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     app.register(server)
-    if not server.add_insecure_port(app.listen):
+    if not _bound(server, app):
         raise OSError(f"{app.listen} is taken")
+    probes = await _answering_probes(app, health)
     observe.serve_metrics(app.metrics_listen)
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -77,6 +79,26 @@ async def serve(app: App) -> None:
         await _until(stop, app, health)
     finally:
         await _stop(server, app)
+        if probes is not None:
+            await probes.stop(None)
+
+
+def _bound(server: grpc.aio.Server, app: App) -> int:
+    if app.certificates is None:
+        return server.add_insecure_port(app.listen)
+    return server.add_secure_port(app.listen, tls.server_credentials(app.certificates))
+
+
+async def _answering_probes(app: App, health: HealthServicer) -> grpc.aio.Server | None:
+    """grpc.health alone, in plaintext: Kubernetes's probes know no TLS, and could show no certificate."""
+    if not app.health_listen:
+        return None
+    server = grpc.aio.server(options=OPTIONS)
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    if not server.add_insecure_port(app.health_listen):
+        raise OSError(f"{app.health_listen} is taken")
+    await server.start()
+    return server
 
 
 async def _until(stop: asyncio.Event, app: App, health: HealthServicer) -> None:

@@ -76,7 +76,7 @@ from services.catalog.servicers.scenarios import ScenarioServicer
 from services.catalog.servicers.subjects import Opener, SubjectInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
-from shared import config, observe, server
+from shared import config, observe, server, tracing
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers
@@ -85,6 +85,7 @@ from shared.jetstream import Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
+from shared.tls import Transport
 
 SERVICE = "catalog"
 SCHEMA = "0006"
@@ -92,7 +93,7 @@ ACK_WAIT = 30.0
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Transport):
     """Settings from the environment, see shared/config.py."""
 
     postgres_url: str
@@ -210,12 +211,12 @@ def boundary(settings: Config, credentials: Credentials) -> Boundary:
 
 async def main(settings: Config) -> None:
     """Plugs the service together and serves."""
-    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas), settings.nats_tls)
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url), relay.wake)
     identity = ServiceIdentity(SERVICE, settings.service_key)
     addresses = (settings.runner_address, settings.reporting_address, settings.scoring_address)
-    runner, reporting, scoring = (open_channel(address) for address in addresses)
+    runner, reporting, scoring = (open_channel(address, settings.tls) for address in addresses)
     stubs = RunnerInternalServiceStub(runner), ReportingInternalServiceStub(reporting), TemplateInternalServiceStub(scoring)
     peers = Peers(*stubs, identity)
     rooms = Rooms(database, read_keys(settings.encryption_keys), peers, settings.public_url)
@@ -233,6 +234,8 @@ async def main(settings: Config) -> None:
             tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished]), lambda: prune_for_ever(Retention(database))),
             close=closing(database, broker, runner, reporting, scoring),
             metrics_listen=settings.metrics_listen,
+            certificates=settings.tls,
+            health_listen=settings.health_listen,
         )
     )
 
@@ -252,4 +255,5 @@ def closing(database: Database, broker: Broker, *channels: grpc.aio.Channel) -> 
 if __name__ == "__main__":
     read = config.read(Config, os.environ)
     observe.configure_logs(SERVICE, read.instance, read.log_level)
+    tracing.start(SERVICE, read.instance, os.environ)
     server.run(main(read))

@@ -30,13 +30,14 @@ from services.reporting.servicers.internal import ReportingInternalServicer
 from services.reporting.servicers.project_test_runs import ProjectTestRunReportServicer
 from services.reporting.servicers.reports import ReportServicer
 from services.reporting.servicers.simulations import SimulationReportServicer
-from shared import config, observe, server
+from shared import config, observe, server, tracing
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
 from shared.jetstream import Broker, StreamSettings
 from shared.postgres import Database, open_pool, until_migrated
+from shared.tls import Transport
 
 SERVICE = "reporting"
 SCHEMA = "0003"
@@ -44,7 +45,7 @@ POOL = 12
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Transport):
     """ASSAY_POSTGRES_URL and so on; addresses are gRPC targets."""
 
     postgres_url: str
@@ -87,10 +88,12 @@ class Peers:
 def build(settings: Config, database: Database) -> server.App:
     """The whole service."""
     identity = ServiceIdentity(SERVICE, settings.service_key)
-    peers = Peers(*(open_channel(address) for address in (settings.catalog_address, settings.runner_address, settings.scoring_address)))
+    peers = Peers(
+        *(open_channel(address, settings.tls) for address in (settings.catalog_address, settings.runner_address, settings.scoring_address))
+    )
     catalog_stub, runner_stub = CatalogInternalServiceStub(peers.catalog), RunnerInternalServiceStub(peers.runner)
     runner = Runner(runner_stub, identity)
-    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas), settings.nats_tls)
     feed = Feed(database, broker)
     projection, forgetting = Projection(database, runner, feed.tell), Forgetting(database, feed.tell)
     catalog = Catalog(catalog_stub, SubjectInternalServiceStub(peers.catalog), identity)
@@ -146,6 +149,8 @@ def build(settings: Config, database: Database) -> server.App:
         drain=drain,
         close=close,
         metrics_listen=settings.metrics_listen,
+        certificates=settings.tls,
+        health_listen=settings.health_listen,
     )
 
 
@@ -153,6 +158,7 @@ async def main() -> None:
     """Serves until it is told to stop."""
     settings = config.read(Config, os.environ)
     observe.configure_logs(SERVICE, settings.instance, settings.log_level)
+    tracing.start(SERVICE, settings.instance, os.environ)
     database = Database(await open_pool(settings.postgres_url, POOL))
     await server.serve(build(settings, database))
 

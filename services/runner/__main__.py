@@ -43,7 +43,7 @@ from services.runner.targets import Target
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
-from shared import config, guard, observe, server
+from shared import config, guard, observe, server, tracing
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.errors import Unavailable
@@ -53,6 +53,7 @@ from shared.jetstream import OUTAGES, Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool, until_migrated
+from shared.tls import Transport
 
 SERVICE = "runner"
 SCHEMA_VERSION = "0006"
@@ -61,7 +62,7 @@ DOCUMENTATION = Path(__file__).parents[2] / "deploy" / "demo" / "documentation"
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Transport):
     """Settings; each is ASSAY_ and its name in upper case."""
 
     postgres_url: str
@@ -160,9 +161,14 @@ def build(settings: Config, pool: asyncpg.Pool) -> server.App:
     """The whole service."""
     lease = timedelta(seconds=settings.lease_seconds)
     identity = ServiceIdentity(SERVICE, settings.service_key)
-    peers = Peers(*(open_channel(address) for address in (settings.catalog_address, settings.scoring_address, settings.reporting_address)))
+    peers = Peers(
+        *(
+            open_channel(address, settings.tls)
+            for address in (settings.catalog_address, settings.scoring_address, settings.reporting_address)
+        )
+    )
     catalog, reporting = Catalog(peers.catalog, identity), Reporting(peers.reporting, identity)
-    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas), settings.nats_tls)
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(pool, relay.wake)
     completion = Completion(database)
@@ -205,6 +211,8 @@ def build(settings: Config, pool: asyncpg.Pool) -> server.App:
         tasks=[*works.tasks, *(partial(ear.hear, hearing) for hearing in hearings), partial(watch.watch, hearings)],
         close=close,
         metrics_listen=settings.metrics_listen,
+        certificates=settings.tls,
+        health_listen=settings.health_listen,
     )
 
 
@@ -212,6 +220,7 @@ async def main() -> None:
     """Serves until it is told to stop."""
     settings = config.read(Config, os.environ)
     observe.configure_logs(SERVICE, settings.instance, settings.log_level)
+    tracing.start(SERVICE, settings.instance, os.environ)
     await server.serve(build(settings, await open_pool(settings.postgres_url, POOL)))
 
 

@@ -24,7 +24,7 @@ from services.scoring.servicers.templates import TemplateInternalServicer, Templ
 from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
 from services.scoring.verdicts import Judges
-from shared import config, guard, observe, server
+from shared import config, guard, observe, server, tracing
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers, through_catalog
@@ -33,6 +33,7 @@ from shared.jetstream import Broker, StreamSettings
 from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
+from shared.tls import Transport
 
 SERVICE = "scoring"
 SCHEMA_VERSION = "0002"
@@ -40,7 +41,7 @@ REMOVE_EVERY_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(Transport):
     """Settings; each is ASSAY_ and its name in upper case."""
 
     postgres_url: str
@@ -68,9 +69,13 @@ def now() -> datetime:
 async def main(settings: Config) -> None:
     """Constructs everything, then serves."""
     observe.configure_logs(SERVICE, settings.instance, settings.log_level)
+    tracing.start(SERVICE, settings.instance, os.environ)
     identity = ServiceIdentity(SERVICE, settings.service_key)
-    catalog_channel, runner_channel = open_channel(settings.catalog_address), open_channel(settings.runner_address)
-    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas))
+    catalog_channel, runner_channel = (
+        open_channel(settings.catalog_address, settings.tls),
+        open_channel(settings.runner_address, settings.tls),
+    )
+    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas), settings.nats_tls)
     broker.start()
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url, 10), relay.wake)
@@ -114,6 +119,8 @@ async def main(settings: Config) -> None:
             ],
             close=close,
             metrics_listen=settings.metrics_listen,
+            certificates=settings.tls,
+            health_listen=settings.health_listen,
         )
     )
 
