@@ -210,13 +210,13 @@ def a_family_scene(client: Client, project: str) -> Scene:
 
 
 def _projects(build: Projects) -> dict[str, str]:
-    prompts = build.dataset({"inputs": {"x": "y"}, "output": "y"})
+    prompts = build.dataset({"inputs": {"x": "y"}, "output": "y"}, name=unique("dataset").replace(" ", "-"))
     agents = build.dataset({"inputs": "x", "outputs": "y"}, kind="agent")
     run, traces = build.start(prompts), build.start(agents)
     return {
         "project_id": build.project,
         "prompt_dataset_id": prompts["id"],
-        "dataset_name": prompts["name"].replace(" ", "%20"),
+        "dataset_name": prompts["name"],
         "agent_dataset_id": agents["id"],
         "criterion_id": build.criterion()["id"],
         "test_run_id": run["test_run_id"],
@@ -231,7 +231,7 @@ def _projects(build: Projects) -> dict[str, str]:
 def _simulations(client: Client) -> dict[str, str]:
     build = Simulations(client)
     agent, scenario = build.agent(), build.scenario()
-    run_test = build.run_test(scenario, agent=agent)
+    run_test = build.run_test(scenario, agent=agent, name=unique("run-test").replace(" ", "-"))
     chat = made(client.post(f"{RUN_TESTS}/{run_test['id']}/chat-execute/", {}), 200)["result"]
     calls = made(client.post(f"{EXECUTIONS}/{chat['execution_id']}/chat/call-executions/batch/", {}), 200)["result"]
     return {
@@ -240,7 +240,7 @@ def _simulations(client: Client) -> dict[str, str]:
         "connection_id": agent["connection_id"],
         "scenario_id": scenario["id"],
         "run_test_id": run_test["id"],
-        "run_test_name": run_test["name"].replace(" ", "%20"),
+        "run_test_name": run_test["name"],
         "execution_id": chat["execution_id"],
         "call_id": calls["call_execution_ids"][0],
     }

@@ -350,6 +350,6 @@ def test_a_run_keeps_what_it_was_started_with(projects: Projects, client: Client
 
 def test_the_same_key_starts_one_run(projects: Projects, client: Client) -> None:
     body = {"dataset_name": projects.dataset(BARE_CASE)["name"]}
-    answers = [client.post(f"{projects.base}/test-runs", body, idempotency_key="one run") for _ in range(2)]
+    answers = [client.post(f"{projects.base}/test-runs", body, idempotency_key=body["dataset_name"]) for _ in range(2)]
     assert answers[0].body == answers[1].body
     assert conform(made(answers[0]), STARTED)

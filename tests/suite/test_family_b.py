@@ -319,7 +319,7 @@ def test_templates_are_listed(client: Client) -> None:
 def test_the_same_key_starts_one_execution(simulations: Simulations, client: Client) -> None:
     run_test = simulations.run_test()
     path = f"{RUN_TESTS}/{run_test['id']}/execute/"
-    answers = [client.post(path, {}, idempotency_key="execute once") for _ in range(2)]
+    answers = [client.post(path, {}, idempotency_key=run_test["id"]) for _ in range(2)]
     assert answers[0].body == answers[1].body
     conform(made(answers[0], 200), EXECUTED)
     refused(client.post(path, {"scenario_ids": [UNKNOWN]}), 400)

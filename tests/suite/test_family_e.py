@@ -273,7 +273,7 @@ def test_what_is_no_assistant_is_refused(client: Client) -> None:
 def test_the_same_key_starts_one_run(assistants: Assistants, client: Client) -> None:
     test = assistants.test(test_suite=unique("suite"))
     for path in (f"{TESTS}/{test['test_id']}/runs", f"{SUITES}/{quote(test['test_suite'])}/runs"):
-        answers = [client.post(path, idempotency_key="once") for _ in range(2)]
+        answers = [client.post(path, idempotency_key=test["test_id"]) for _ in range(2)]
         assert [answer.status for answer in answers] == [201, 201]
         assert answers[0].body == answers[1].body
     assert len(listed(client.get(f"{TESTS}/{test['test_id']}/runs"), RUN)) == 2

@@ -61,7 +61,7 @@ class AssistantServicer(assistants_pb2_grpc.AssistantServiceServicer):
         return pb.ListAssistantVersionsResponse(data=[convert.version(one) for one in found.items], meta=convert.meta(found))
 
     async def GetAssistantVersion(self, request: pb.GetAssistantVersionRequest, context: Context) -> pb.AssistantVersion:  # noqa: ARG002
-        agent_id, version_id = parse_id(request.assistant_id, store.KIND), parse_id(request.version_id, store.VERSION_KIND)
+        agent_id, version_id = parse_id(request.assistant_id, store.VERSION_KIND), parse_id(request.version_id, store.VERSION_KIND)
         async with self._database.connection() as sql:
             return convert.version(await store.get_version(sql, workspace(), agent_id, version_id))
 
