@@ -86,7 +86,7 @@ def _refusal(run: Run, *, known: bool, kept: bool) -> DomainError | None:
 
 
 async def submit_if_complete(database: Database, run_id: UUID) -> None:
-    """Hands a client-driven run to scoring once every case is in."""
+    """Hands a client-driven run to scoring once every case is in; none is ever awaited again."""
     async with database.connection() as connection:
         if await recordings.awaits(connection, run_id):
             return
@@ -113,7 +113,7 @@ async def close(database: Database, workspace: UUID, run_id: UUID) -> Run:
 async def _submit(database: Database, run_id: UUID) -> None:
     async with database.transaction() as connection:
         run = await runs.lock_running(connection, run_id)
-        if run is None or not run.client_driven or await recordings.awaits(connection, run_id):
+        if run is None or not run.client_driven:
             return
         # Slices bound the memory; one transaction, so that a run is handed over as a whole.
         while executed := await recordings.submit_slice(connection, run_id, SLICE):
