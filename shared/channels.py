@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import jwt
 
-from shared import tls
+from shared import tls, tracing
 
 # UNAVAILABLE alone is tried again: every internal call is idempotent.
 RETRIES = {
@@ -54,7 +54,7 @@ class ServiceIdentity:
                 self._made.clear()
             token, until = self._token(name), self._now() + LIFETIME_SECONDS / 2
             self._made[name] = (token, until)
-        return (("authorization", f"Bearer {token}"),)
+        return (("authorization", f"Bearer {token}"), *tracing.headers().items())
 
     def _token(self, workspace: str) -> str:
         now = int(self._now())

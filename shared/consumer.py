@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from assay.common.internal.v1 import outbox_pb2
-from shared import inbox, observe
+from shared import inbox, observe, tracing
 from shared.channels import Authenticated
 from shared.jetstream import OUTAGES, Broker, Puller
 from shared.outbox import SEQ_HEADER
@@ -110,12 +110,27 @@ class Ear:
         try:
             # One number may come twice in a batch, and both would find it fresh.
             once = {event.seq: event for event in (_received(hearing.topic, message) for message in messages)}
-            await hearing.handle(list(once.values()))
+            await _handle(hearing, list(once.values()))
             observe.EVENTS_HEARD.labels(hearing.topic.name).inc(len(once))
         except Exception:
             log.exception("an event was not handled", extra={"topic": hearing.topic.name, "events": len(messages)})
             return False
+        finally:
+            observe.forget_names()
         return True
+
+
+async def _handle(hearing: Hearing, events: Sequence[Received]) -> None:
+    """With what logs and traces name them by. What is retried alone is so named exactly."""
+    topic, messages = hearing.topic.name, [event.message for event in events]
+    if len({tracing.run_of(message) for message in messages}) == 1:
+        observe.name(run_id=tracing.run_of(messages[0]), workspace_id=tracing.workspace_of(messages[0]))
+    with (
+        observe.EVENT_SECONDS.labels(topic).time(),
+        observe.EVENTS_FAILED.labels(topic).count_exceptions(),
+        tracing.hearing(topic, messages),
+    ):
+        await hearing.handle(events)
 
 
 def _received(topic: Topic, message: Msg) -> Received:
@@ -175,6 +190,7 @@ class GapWatch:
         stub = self._outboxes[topic.producer]
         request = outbox_pb2.HeadRequest(topic=topic.name, consumer=self._ear.service, watermark=upto)
         head = (await stub.Head(request, timeout=5)).head
+        observe.CONSUMER_LAG.labels(topic.name).set(max(0, head - upto))
         if head <= upto:
             self._forget(topic, [])
             return
@@ -228,10 +244,12 @@ class GapWatch:
 
 async def _fetched(events: Sequence[outbox_pb2.OutboxEvent], hearing: Hearing) -> bool:
     try:
-        await hearing.handle([Received(event.seq, hearing.topic.message.FromString(event.payload)) for event in events])
+        await _handle(hearing, [Received(event.seq, hearing.topic.message.FromString(event.payload)) for event in events])
     except Exception:
         log.exception("a fetched event was not handled", extra={"topic": hearing.topic.name, "events": len(events)})
         return False
+    finally:
+        observe.forget_names()
     return True
 
 

@@ -12,7 +12,7 @@ import asyncpg
 import grpc
 from google.protobuf.message import DecodeError, Message
 
-from shared import hygiene, observe
+from shared import hygiene, observe, tracing
 from shared.errors import DomainError, Invalid, Unavailable, to_status
 from shared.identity import Identifier
 from shared.limits import RateLimit
@@ -98,8 +98,12 @@ class Boundary(grpc.aio.ServerInterceptor):
     async def _boundary(self, method: Method, request: object, context: Context) -> AsyncIterator[None]:
         started = time.perf_counter()
         code = grpc.StatusCode.OK
+        metadata = tuple(context.invocation_metadata() or ())
+        span = tracing.serving(method.path, metadata, internal=method.internal)
+        observe.CALLS_IN_PROGRESS.inc()
         try:
-            caller = await self._identifier.identify(method, tuple(context.invocation_metadata() or ()))
+            caller = await self._identifier.identify(method, metadata)
+            observe.name(workspace_id=caller.workspace_id, run_id=getattr(request, "run_id", None))
             if not method.internal:
                 self._limit.spend(caller.credential_id)
             _check(request, method)
@@ -116,6 +120,8 @@ class Boundary(grpc.aio.ServerInterceptor):
         finally:
             observe.CALLS.labels(method.path, code.name).inc()
             observe.CALL_SECONDS.labels(method.path).observe(time.perf_counter() - started)
+            observe.CALLS_IN_PROGRESS.dec()
+            tracing.served(span, code.name)
 
 
 def _came_as_rest(context: Context) -> bool:

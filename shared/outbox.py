@@ -15,7 +15,7 @@ import asyncpg
 import nats
 from google.protobuf.message import Message
 
-from shared import observe
+from shared import observe, tracing
 from shared.jetstream import OUTAGES, Broker
 from shared.postgres import OUTAGES as DATABASE_OUTAGES, Connection
 from shared.topics import TOPICS, Topic
@@ -25,6 +25,8 @@ MAX_EVENT_BYTES = 512 * 1024
 BATCH = 500
 POLL_SECONDS = 0.5
 TRIM_EVERY_SECONDS = 60.0
+REPORT_EVERY_SECONDS = 5.0
+REPORT_ROWS = 10_000
 TRIM_ROWS, TRIM_SLICES = 5000, 20
 
 M = TypeVar("M", bound=Message)
@@ -67,7 +69,9 @@ class Row:
 
 
 async def append(connection: Connection, events: Sequence[Event]) -> None:
-    """Writes events in the caller's transaction."""
+    """Writes events in the caller's transaction, each with the trace that it belongs to."""
+    for event in events:
+        tracing.stamp(event.message)
     await connection.execute(
         """
         INSERT INTO outbox (topic, payload, key)
@@ -78,6 +82,14 @@ async def append(connection: Connection, events: Sequence[Event]) -> None:
         [event.message.SerializeToString() for event in events],
         [event.key for event in events],
     )
+
+
+async def trace_of(connection: Connection, topic: Topic, key: str) -> str:
+    """The trace of an event by its key; "" without, and once its row was trimmed."""
+    if not tracing.on():
+        return ""
+    payload = await connection.fetchval("SELECT payload FROM outbox WHERE key = $1", key)
+    return str(topic.message.FromString(payload).trace) if payload else ""  # type: ignore[attr-defined]  # every topic's message has it
 
 
 async def number(connection: Connection) -> list[Row]:
@@ -118,6 +130,21 @@ async def unpublished(connection: Connection) -> list[Row]:
     )
 
 
+async def waiting(connection: Connection) -> tuple[int, float]:
+    """How many rows are to be published, up to 10,000 of either kind, and the age of the oldest in seconds."""
+    row = await connection.fetchrow(
+        """
+        SELECT count(*) AS many, coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8 AS age FROM (
+          (SELECT created_at FROM outbox WHERE seq IS NULL ORDER BY id LIMIT $1)
+          UNION ALL
+          (SELECT created_at FROM outbox WHERE published_at IS NULL AND seq IS NOT NULL AND parked IS NULL ORDER BY id LIMIT $1)
+        ) AS waiting
+        """,
+        REPORT_ROWS,
+    )
+    return (row["many"], row["age"]) if row else (0, 0.0)
+
+
 def _rows(records: Sequence[asyncpg.Record]) -> list[Row]:
     return [Row(record["id"], TOPICS[record["topic"]], record["seq"], record["payload"]) for record in records]
 
@@ -131,6 +158,7 @@ class Relay:
         self._leads = False
         self._told: asyncio.Task[None] | None = None
         self._trimmed_at = 0.0
+        self._reported_at = 0.0
         self._undeclared = False
 
     def wake(self) -> None:
@@ -158,6 +186,8 @@ class Relay:
                 except (*DATABASE_OUTAGES, *OUTAGES) as outage:
                     log.warning("relay is waiting", extra={"fault": repr(outage)})
                 self._leads = False
+                for gauge in (observe.OUTBOX_BEHIND, observe.OUTBOX_UNPUBLISHED, observe.OUTBOX_AGE, observe.OUTBOX_PARKED):
+                    gauge.set(0)  # whoever leads now tells
                 await asyncio.sleep(0.5)
         finally:
             listening.cancel()
@@ -186,6 +216,8 @@ class Relay:
         incarnation = await connection.fetchval("SELECT incarnation FROM outbox_incarnation")
         await self._broker.ready()
         self._leads = True
+        # No index knows them, and they are few: counted once, and then as they come.
+        observe.OUTBOX_PARKED.set(await connection.fetchval("SELECT count(*) FROM outbox WHERE parked IS NOT NULL"))
         behind = True
         while True:
             self._news.clear()
@@ -196,6 +228,7 @@ class Relay:
             left = len(rows) + len(fresh) - done
             observe.OUTBOX_BEHIND.set(left)
             behind = left > 0 or len(rows) == BATCH
+            await self._report(connection)
             if behind and not done:
                 await asyncio.sleep(0.25)
             elif not fresh and not behind:
@@ -211,6 +244,14 @@ class Relay:
             self._trimmed_at = now
             await trim(connection)
 
+    async def _report(self, connection: asyncpg.Connection) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._reported_at > REPORT_EVERY_SECONDS:
+            self._reported_at = now
+            count, age = await waiting(connection)
+            observe.OUTBOX_UNPUBLISHED.set(count)
+            observe.OUTBOX_AGE.set(age)
+
     async def _publish(self, connection: asyncpg.Connection, rows: Sequence[Row], incarnation: str) -> int:
         """Publishes rows at once and marks those that were acknowledged. Returns how many are settled."""
         outcomes = await asyncio.gather(*(self._send(row, incarnation) for row in rows))
@@ -225,6 +266,7 @@ class Relay:
         for row_id, fault in parked:
             log.error("an event can't be published and is parked", extra={"outbox_id": row_id, "fault": fault})
             await connection.execute("UPDATE outbox SET parked = $2 WHERE id = $1", row_id, fault)
+            observe.OUTBOX_PARKED.inc()
         return len(sent) + len(parked)
 
     async def _send(self, row: Row, incarnation: str) -> str | None:

@@ -9,6 +9,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import orjson
 
+from shared import observe
 from shared.errors import Unavailable
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record] | asyncpg.Connection[asyncpg.Record]"
@@ -40,6 +41,9 @@ class Database:
     def __init__(self, pool: asyncpg.Pool, committed: Callable[[], None] = lambda: None) -> None:
         self._pool = pool
         self.committed = committed
+        observe.POOL_CONNECTIONS.labels("used").set_function(lambda: pool.get_size() - pool.get_idle_size())
+        observe.POOL_CONNECTIONS.labels("idle").set_function(pool.get_idle_size)
+        observe.POOL_CONNECTIONS.labels("room").set_function(lambda: pool.get_max_size() - pool.get_size())
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:

@@ -109,7 +109,7 @@ async def _until(stop: asyncio.Event, app: App, health: HealthServicer) -> None:
         ready.cancel()
         return
     ready.result()
-    tasks = [asyncio.create_task(task()) for task in app.tasks]
+    tasks = [asyncio.create_task(task()) for task in (*app.tasks, observe.watch_loop)]
     await _say(health, app.name, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving", extra={"listen": app.listen})
     done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)

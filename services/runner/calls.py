@@ -16,7 +16,7 @@ from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, R
 from services.runner.governor import Governor
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
-from shared import chat, hygiene
+from shared import chat, hygiene, observe, tracing
 from shared.remembered import Remembered
 
 TRIES = 3
@@ -174,13 +174,18 @@ class Caller:
         if target is None:
             raise Refused(f"connections of kind {kind} can't be called by this version")
         try:
-            return await target.ask(call)
-        except (Refused, Failed):
+            with observe.TARGET_SECONDS.time(), tracing.calling("call target", **{"assay.target": kind, "assay.case": call.key}):
+                reply = await target.ask(call)
+        except (Refused, Failed) as fault:
+            observe.TARGET_CALLS.labels(type(fault).__name__.lower()).inc()
             raise
         except Exception as fault:
             # One case's oddity has its place in the results; raised, it would send the whole ticket round for ever.
             log.exception("a call failed in a way that is not foreseen")
+            observe.TARGET_CALLS.labels("failed").inc()
             raise Failed(f"the call failed: {type(fault).__name__}") from fault
+        observe.TARGET_CALLS.labels("answered").inc()
+        return reply
 
     async def _read_access(self, workspace: UUID, connection_id: UUID) -> Access:
         known = self._access.get(connection_id)

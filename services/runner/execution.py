@@ -23,7 +23,7 @@ from services.runner.governor import Governor
 from services.runner.operations import execution
 from services.runner.simulation import Simulation
 from services.runner.together import Together
-from shared import observe
+from shared import observe, tracing
 from shared.errors import Unavailable
 from shared.jetstream import OUTAGES, Broker, Puller
 from shared.postgres import OUTAGES as DATABASE_OUTAGES, Database
@@ -149,12 +149,14 @@ class Worker:
         self._freed.set()
 
     async def _work(self, run_id: UUID, held: Held) -> None:
+        observe.name(run_id=run_id, workspace_id=held.orders[0].ticket.workspace_id)
         try:
-            await self._execute(run_id, held)
+            with tracing.hearing(TICKETS.name, [order.ticket for order in held.orders]):
+                await self._execute(run_id, held)
         except asyncio.CancelledError:
             raise
         except Exception as fault:  # noqa: BLE001 Postgres away, say: the leases run out, or are given back, and the tickets come again
-            log.warning("tickets were not executed", extra={"run_id": str(run_id), "fault": repr(fault)})
+            log.warning("tickets were not executed", extra={"fault": repr(fault)})
             with contextlib.suppress(Exception):
                 await execution.give_back(self._database, run_id, held.fences)
             await self._nak(held.orders, BUSY_NAK_SECONDS)
@@ -289,7 +291,6 @@ class Worker:
             log.warning("leases were not renewed", extra={"fault": repr(fault)})
             return
         gone = [ord_ for ord_ in renewed if ord_ not in kept and ord_ in held.fences and ord_ not in held.writing]
-        observe.LEASES_EXPIRED.inc(len(gone))
         for ord_ in gone:
             del held.fences[ord_]
         if gone and not held.fences and held.task is not None:

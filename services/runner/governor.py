@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from uuid import UUID
 
 from services.runner.operations import membership
 from services.runner.store.instances import Members
+from shared import observe
 from shared.ids import new_id
 from shared.postgres import Database
 
@@ -137,11 +138,15 @@ class Governor:
 
         Always in this order, so that no two callers wait for each other. Yields what is to be awaited before each call.
         """
-        async with self._gate(run[0], run[1]).slot():
-            # Looked up only now: one that stayed idle while we waited was dropped, and others would count on another.
-            gate = self._gate(connection[0], connection[1])
-            async with gate.slot():
-                yield partial(self._begin, gate, per_minute)
+        with ExitStack() as waiting:
+            waiting.enter_context(observe.SLOTS_WANTED.track_inprogress())
+            async with self._gate(run[0], run[1]).slot():
+                # Looked up only now: one that stayed idle while we waited was dropped, and others would count on another.
+                gate = self._gate(connection[0], connection[1])
+                async with gate.slot():
+                    waiting.close()
+                    with observe.SLOTS_USED.track_inprogress():
+                        yield partial(self._begin, gate, per_minute)
 
     async def _begin(self, gate: Gate, per_minute: int) -> None:
         """Spaces calls evenly, so that a limit per minute holds in every minute; none begins without a live lease."""

@@ -9,6 +9,7 @@ from services.runner.clients import Catalog
 from services.runner.operations import chats, dispatch, execution, freezing, recording, runs as run_operations
 from services.runner.operations.completion import Completion
 from services.runner.store import runs
+from shared import observe
 from shared.postgres import Database, retrying
 
 EVERY_SECONDS = 5.0
@@ -60,6 +61,7 @@ class Reconciler:
         for ticket in await retrying(lambda: dispatch.reissue_overdue(self._database)):
             await execution.blame(self._database, ticket, self._lease)
             await dispatch.finish_if_done(self._database, ticket)
+        observe.TICKETS_OUT.set(await dispatch.outstanding(self._database))
 
     async def freezes(self) -> None:
         """Freezes again what was accepted and stayed silent."""

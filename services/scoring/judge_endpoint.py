@@ -13,7 +13,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout
 
 from services.scoring import judge_reply
 from services.scoring.entities import Endpoint, JudgeError
-from shared import chat
+from shared import chat, observe, tracing
 from shared.guard import Forbidden, check_url
 
 # How the endpoint can be held to a schema, the strictest first.
@@ -132,7 +132,7 @@ class Connection:
         """The answer, or what went wrong if another try may help."""
         async with self._slots:
             await self._rest()
-            status, body, retry_after = await self._send(request)
+            status, body, retry_after = await self._counted(request)
         if status == HTTPStatus.OK:
             return _completion(body)
         told = f"the endpoint answered {status}: {chat.shown(body, self._endpoint.api_key, SHOWN).strip()}"
@@ -141,10 +141,21 @@ class Connection:
         self._note_rest(retry_after)
         return told
 
+    async def _counted(self, request: Mapping[str, object]) -> tuple[int, bytes, str | None]:
+        status = 0
+        try:
+            with observe.JUDGE_SECONDS.time(), tracing.calling("call judge", **{"assay.model": self._endpoint.model}):
+                answer = await self._send(request)
+            status = answer[0]
+        finally:
+            observe.JUDGE_CALLS.labels(str(status)).inc()
+        return answer
+
     async def _send(self, request: Mapping[str, object]) -> tuple[int, bytes, str | None]:
         """Status, body and Retry-After. What it raises is in words of ours: aiohttp's name addresses, and quote headers."""
         url = f"{self._endpoint.base_url.rstrip('/')}/chat/completions"
-        headers, timeout = chat.bearer(self._endpoint.api_key), ClientTimeout(total=self._endpoint.timeout_seconds)
+        headers = {**tracing.headers(), **chat.bearer(self._endpoint.api_key)}
+        timeout = ClientTimeout(total=self._endpoint.timeout_seconds)
         try:
             check_url(self._session, url)
             # A redirect would lead past the guard on addresses, with the key.

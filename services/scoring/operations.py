@@ -17,7 +17,7 @@ from services.scoring.clients import Catalog, Runner
 from services.scoring.entities import Judging
 from services.scoring.tries import MAX_TRIES, Tries
 from services.scoring.verdicts import Judges, Verdicts, given_up
-from shared import inbox, outbox
+from shared import inbox, outbox, tracing
 from shared.consumer import Received
 from shared.errors import Unavailable
 from shared.outbox import Event
@@ -103,8 +103,9 @@ async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     if tired:
         return given_up(event, MAX_TRIES)
     long = [case.ord for case in event.cases if case.texts_by_id]
-    texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
-    return await parts.judges.verdicts(event, texts, work.judging)
+    with tracing.of_run(event.run_id):
+        texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
+        return await parts.judges.verdicts(event, texts, work.judging)
 
 
 async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> int:

@@ -112,7 +112,7 @@ def run_finished(found: Run, counts: Counts) -> events_pb2.RunFinished:
     )
 
 
-def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
+def ticket(of: Run, issued: Ticket, trace: str = "") -> events_pb2.Ticket:
     """The message of an issued ticket."""
     return events_pb2.Ticket(
         workspace_id=str(of.workspace_id),
@@ -126,6 +126,7 @@ def ticket(of: Run, issued: Ticket) -> events_pb2.Ticket:
         connection_slots=of.target.max_concurrency,
         run_slots=of.slots,
         simulator_slots=of.simulator.max_concurrency if of.simulator is not None else 0,
+        trace=trace,
     )
 
 

@@ -10,7 +10,7 @@ from shared import inbox, outbox
 from shared.consumer import Received
 from shared.outbox import Event
 from shared.postgres import Database, retrying
-from shared.topics import CASES_SCORED, RUN_FINISHED
+from shared.topics import CASES_SCORED, RUN_FINISHED, RUN_STARTED
 
 HINTS = 10_000
 
@@ -53,6 +53,7 @@ class Completion:
                 return False
             await tickets.delete(connection, run_id)
             finished = convert.run_finished(ended, await cases.counts(connection, run_id))
+            finished.trace = await outbox.trace_of(connection, RUN_STARTED, f"started:{run_id}")
             await outbox.append(connection, [Event(RUN_FINISHED, finished, f"finished:{run_id}")])
         return True
 

@@ -9,7 +9,7 @@ from services.runner.store import cases, runs, tickets
 from shared import outbox
 from shared.outbox import Event
 from shared.postgres import Connection, Database, retrying
-from shared.topics import TICKETS
+from shared.topics import RUN_STARTED, TICKETS
 
 OVERDUE_AT_ONCE = 200
 
@@ -30,6 +30,12 @@ async def fill_window(connection: Connection, run_id: UUID, done: Sequence[int] 
     await tickets.insert(connection, issued)
     await _publish(connection, run, issued)
     await runs.advance(connection, run_id, ranges[-1].last + 1, run.next_ticket + len(issued))
+
+
+async def outstanding(database: Database) -> int:
+    """How many tickets are out, of all runs."""
+    async with database.connection() as connection:
+        return await tickets.count(connection)
 
 
 async def finish_tickets(database: Database, run_id: UUID, numbers: Sequence[int]) -> None:
@@ -91,4 +97,6 @@ async def _split(connection: Connection, run: Run, ticket: Ticket) -> None:
 
 
 async def _publish(connection: Connection, run: Run, issued: Sequence[Ticket]) -> None:
-    await outbox.append(connection, [Event(TICKETS, convert.ticket(run, ticket)) for ticket in issued])
+    # Tickets follow from the start of their run: named by the tickets before them, they would be an ever deeper chain.
+    trace = await outbox.trace_of(connection, RUN_STARTED, f"started:{run.id}")
+    await outbox.append(connection, [Event(TICKETS, convert.ticket(run, ticket, trace)) for ticket in issued])

@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from services.runner.entities import MAX_EXPIRIES_ALONE, ClaimedCase, Counts, Executed, Outcome, Range, Turn
+from shared import observe
 from shared.postgres import Connection
 
 FROZEN_COLUMNS = (
@@ -75,7 +76,7 @@ async def claim(connection: Connection, run_id: UUID, ranges: Sequence[Range], l
     """
     due = await connection.fetch(
         f"""
-        SELECT {FROZEN}, c.fence + 1 AS fence, c.attempts FROM run_cases c
+        SELECT {FROZEN}, c.fence + 1 AS fence, c.attempts, c.state = 'leased' AS expired FROM run_cases c
         WHERE c.run_id = $1 AND c.ord = ANY($2::int[])
           AND (c.state = 'queued' OR (c.state = 'leased' AND c.lease_until < now()))
           AND EXISTS (SELECT FROM runs WHERE id = $1 AND state = 'running')
@@ -96,6 +97,7 @@ async def claim(connection: Connection, run_id: UUID, ranges: Sequence[Range], l
         [each.first for each in ranges if each.first == each.last],
         lease,
     )
+    observe.LEASES_EXPIRED.inc(sum(row["expired"] for row in due))
     return [claimed_case(row) for row in due]
 
 

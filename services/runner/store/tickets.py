@@ -31,6 +31,12 @@ async def insert(connection: Connection, tickets: Sequence[Ticket]) -> None:
     )
 
 
+async def count(connection: Connection) -> int:
+    """How many there are."""
+    found: int = await connection.fetchval("SELECT count(*) FROM tickets")
+    return found
+
+
 async def delete_done(connection: Connection, run_id: UUID, numbers: Sequence[int]) -> int:
     """Deletes tickets whose every case was executed, as the caller has seen; how many are out after that."""
     await connection.execute("DELETE FROM tickets WHERE run_id = $1 AND number = ANY($2::int[])", run_id, list(numbers))

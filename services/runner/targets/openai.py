@@ -9,7 +9,7 @@ import orjson
 
 from services.runner.targets import Call, Failed, Refused, Reply, Throttled
 from services.runner.targets.tools import read_tool_calls, read_usage
-from shared import chat
+from shared import chat, tracing
 from shared.guard import Forbidden, check_url
 
 MAX_ANSWER_BYTES = 8 << 20
@@ -31,7 +31,7 @@ class OpenAI:
 
 async def post(session: aiohttp.ClientSession, url: str, call: Call, body: bytes) -> bytes:
     """What the target answers with a 2xx. Raises Throttled on 429, Failed for what may pass, Refused for a final no."""
-    headers = {"content-type": "application/json", "idempotency-key": call.key, **chat.bearer(call.api_key)}
+    headers = {"content-type": "application/json", "idempotency-key": call.key, **tracing.headers(), **chat.bearer(call.api_key)}
     timeout = aiohttp.ClientTimeout(total=call.timeout)
     try:
         check_url(session, url)
