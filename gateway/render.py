@@ -13,7 +13,7 @@ from pathlib import Path
 
 import jinja2
 
-from gateway import shapes
+from gateway import certificates, shapes
 from gateway.routed import Service, public_services, read_descriptor
 
 HERE = Path(__file__).parent
@@ -89,12 +89,19 @@ class Settings:
     """Connections from clients; beyond that, new ones are refused at once."""
     max_heap_bytes: int = 1 << 30
     """Envoy's heap; from 95 % of it requests are answered 503, so that it is never killed for memory."""
+    tls: certificates.Certificates | None = None
+    """What services are called with, all three of it, each with a certificate for the host of its address; None: plaintext."""
+    listen_tls: certificates.Certificates | None = None
+    """What clients are served with; with authorities they must show a certificate. None: plaintext."""
+    secrets: str = ""
+    """Folder in which Envoy finds what `certificates.write` wrote; needed by either of the two above."""
     timeout_seconds: int = 15
     """Time that a call which answers with one message may take; an upload, bulk and a bare array have four times as long."""
 
 
 def render(settings: Settings) -> str:
-    """Envoy's configuration as YAML. Raises ValueError if a public service has no backend."""
+    """Envoy's configuration as YAML. Raises ValueError if a public service has no backend, or TLS is told by halves."""
+    certificates.check(settings.tls, settings.listen_tls, settings.secrets)
     descriptor = read_descriptor(settings.descriptor)
     services = public_services(descriptor)
     limits = {"body_limit": BODY_LIMIT, "bulk_limit": BULK_LIMIT, "read_limit": READ_LIMIT}
@@ -142,6 +149,10 @@ def _backend(text: str) -> tuple[str, list[Address]]:
     return name, [_address(address) for address in addresses.split(",")]
 
 
+def _certificates(text: str) -> certificates.Certificates:
+    return certificates.Certificates(*text.split(","))
+
+
 def _settings(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="gateway.render", description="Prints Envoy's configuration.")
     parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
@@ -154,6 +165,9 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser.add_argument("--max-connections", type=int, default=Settings.max_connections)
     parser.add_argument("--max-heap-bytes", type=int, default=Settings.max_heap_bytes)
     parser.add_argument("--timeout-seconds", type=int, default=Settings.timeout_seconds)
+    for name in ("--tls", "--listen-tls"):
+        parser.add_argument(name, type=_certificates, metavar="CERT,KEY[,CA]")
+    parser.add_argument("--secrets", default="", metavar="FOLDER")
     given = parser.parse_args(arguments)
     return Settings(
         listen=given.listen,
@@ -166,8 +180,14 @@ def _settings(arguments: Sequence[str]) -> Settings:
         max_connections=given.max_connections,
         max_heap_bytes=given.max_heap_bytes,
         timeout_seconds=given.timeout_seconds,
+        tls=given.tls,
+        listen_tls=given.listen_tls,
+        secrets=given.secrets,
     )
 
 
 if __name__ == "__main__":
-    sys.stdout.write(render(_settings(sys.argv[1:])))
+    told = _settings(sys.argv[1:])
+    sys.stdout.write(render(told))
+    if told.secrets:
+        certificates.write(told.tls, told.listen_tls, Path(told.secrets))

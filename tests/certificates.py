@@ -78,3 +78,16 @@ def _pem(certificate: x509.Certificate) -> bytes:
 def _key(key: ec.EllipticCurvePrivateKey) -> bytes:
     encryption = serialization.NoEncryption()
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def mounted(folder: Path, files: Files) -> Files:
+    """The files as Kubernetes mounts a Secret: links into a folder that is itself a link, and is swapped when it changes."""
+    folder.mkdir(exist_ok=True)
+    fresh = folder / "..data_tmp"
+    fresh.symlink_to(Path(files.cert).parent)
+    fresh.replace(folder / "..data")
+    links = [folder / Path(path).name for path in (files.cert, files.key, files.ca)]
+    for link in links:
+        if not link.is_symlink():
+            link.symlink_to(f"..data/{link.name}")
+    return Files(*map(str, links))

@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway import certificates
+from gateway.certificates import Certificates
 from gateway.render import Address, Settings, render
 from shared import config
 
@@ -43,10 +45,20 @@ class Config:
     drain_seconds: float = 10.0
     """How long requests that have begun may take to end after SIGTERM; clients are told to go elsewhere meanwhile."""
     log_level: str = "warning"
+    tls_cert: str = ""
+    """Paths of what services are called with, as the services' own settings of these names; empty: plaintext."""
+    tls_key: str = ""
+    tls_ca: str = ""
+    listen_tls_cert: str = ""
+    """Paths of what clients are served with; with a CA they must show a certificate of it. Empty: plaintext."""
+    listen_tls_key: str = ""
+    listen_tls_ca: str = ""
 
 
-def settings(given: Config) -> Settings:
-    """What the renderer is told. Raises ValueError for an address that is none."""
+def settings(given: Config, secrets: str = "") -> Settings:
+    """What the renderer is told; `secrets` is a folder for what tells Envoy of certificates. Raises ValueError for an address
+    that is none.
+    """
     backends = {name: tuple(addresses(getattr(given, f"{name}_address"))) for name in SERVICES}
     return Settings(
         listen=address(given.listen),
@@ -58,7 +70,15 @@ def settings(given: Config) -> Settings:
         max_connections=given.max_connections,
         max_heap_bytes=given.max_heap_bytes,
         timeout_seconds=given.timeout_seconds,
+        tls=shown(given.tls_cert, given.tls_key, given.tls_ca),
+        listen_tls=shown(given.listen_tls_cert, given.listen_tls_key, given.listen_tls_ca),
+        secrets=secrets,
     )
+
+
+def shown(*paths: str) -> Certificates | None:
+    """Certificates, where any path is told; the renderer refuses what isn't whole."""
+    return Certificates(*paths) if any(paths) else None
 
 
 def addresses(target: str) -> list[Address]:
@@ -121,12 +141,15 @@ def main() -> int:
         signal.signal(name, lambda *_: told.set())
     try:
         given = config.read(Config, os.environ)
-        rendered = render(settings(given))
+        folder = Path(tempfile.mkdtemp(prefix="gateway-"))
+        chosen = settings(given, str(folder))
+        rendered = render(chosen)
     except (config.ConfigError, ValueError) as fault:
         sys.stderr.write(f"{fault}\n")
         return WRONG_SETTINGS
-    file = Path(tempfile.mkdtemp(prefix="gateway-")) / "envoy.yaml"
+    file = folder / "envoy.yaml"
     file.write_text(rendered)
+    certificates.write(chosen.tls, chosen.listen_tls, folder)
     envoy = subprocess.Popen(command(given, file))
     drain = Drain(address(given.admin_listen), given.drain_seconds, told)
     threading.Thread(target=drain.watch, args=[envoy], daemon=True).start()

@@ -17,6 +17,7 @@ from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
 from assay.catalog.v1 import files_pb2, files_pb2_grpc, test_cases_pb2, test_cases_pb2_grpc, test_sets_pb2, test_sets_pb2_grpc
 from assay.reporting.v1 import reports_pb2_grpc
 from assay.runner.v1 import runs_pb2, runs_pb2_grpc
+from shared import tls
 from shared.server import OPTIONS
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -214,9 +215,9 @@ class Backend:
         """The port of the server that was started first."""
         return next(iter(self._servers))
 
-    def start(self, port: int = 0) -> int:
-        """Starts a server on a loopback port, by default any free one, and returns the port."""
-        chosen: int = self._wait(self._start(port))
+    def start(self, port: int = 0, files: tls.Files | None = None) -> int:
+        """Starts a server on a loopback port, by default any free one, and returns the port. With `files` it serves TLS."""
+        chosen: int = self._wait(self._start(port, files))
         return chosen
 
     def stop(self, port: int) -> None:
@@ -231,7 +232,7 @@ class Backend:
         self._thread.join()
         self._loop.close()
 
-    async def _start(self, port: int) -> int:
+    async def _start(self, port: int, files: tls.Files | None) -> int:
         server = grpc.aio.server(options=OPTIONS)
         test_sets_pb2_grpc.add_TestSetServiceServicer_to_server(TestSets(self.log), server)
         test_cases_pb2_grpc.add_TestCaseServiceServicer_to_server(TestCases(self.log), server)  # type: ignore[abstract]
@@ -242,7 +243,8 @@ class Backend:
         for name in ("catalog", "reporting", "runner", "scoring"):
             await checked.set(name, health_pb2.HealthCheckResponse.SERVING)
         health_pb2_grpc.add_HealthServicer_to_server(checked, server)
-        port = server.add_insecure_port(f"127.0.0.1:{port}")
+        place = f"127.0.0.1:{port}"
+        port = server.add_secure_port(place, tls.server_credentials(files)) if files else server.add_insecure_port(place)
         runs_pb2_grpc.add_RunServiceServicer_to_server(Runs(self.log, str(port)), server)  # type: ignore[abstract]
         await server.start()
         self._servers[port] = server

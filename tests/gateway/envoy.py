@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.local import binaries, ports
+from gateway import certificates
 from gateway.render import Address, Settings, render
 
 DESCRIPTOR = binaries.ROOT / "gen" / "assay.pb"
@@ -122,6 +123,7 @@ def running(chosen: Settings, folder: Path) -> Iterator[Gateway]:
     """An Envoy with these settings, for as long as the block lasts. No Lua error may have occurred in it."""
     config, log = folder / "envoy.yaml", folder / "envoy.log"
     config.write_text(render(chosen))
+    certificates.write(chosen.tls, chosen.listen_tls, folder)
     command = [*binaries.dies_with_parent("KILL"), binaries.envoy(), "-c", str(config), "--concurrency", "1", "-l", "warning"]
     with log.open("wb") as out:
         process = subprocess.Popen([*command, "--disable-hot-restart"], stdout=out, stderr=out)
@@ -150,6 +152,7 @@ def validate(chosen: Settings, folder: Path) -> None:
     """Lets Envoy itself check a rendering."""
     config = folder / "envoy.yaml"
     config.write_text(render(chosen))
+    certificates.write(chosen.tls, chosen.listen_tls, folder)
     checked = subprocess.run(
         [binaries.envoy(), "--mode", "validate", "-c", str(config), "-l", "warning"],
         capture_output=True,
