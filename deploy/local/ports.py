@@ -1,9 +1,16 @@
 """Which loopback ports are taken, and which are still to be had."""
 
+import contextlib
+import fcntl
+import os
 import random
 import socket
-from collections.abc import Container
+import tempfile
+import time
+from collections.abc import Container, Iterator
 from pathlib import Path
+
+GIVEN_SECONDS = 120.0
 
 
 def is_free(port: int) -> bool:
@@ -22,10 +29,28 @@ def any_free(taken: Container[int] = ()) -> int:
     """A free port that is not in `taken`, from below those that the kernel gives to outgoing connections.
 
     A server that is killed must get its port back; were it one of the kernel's, any client's connection might have it by then.
+    Stacks that start at the same time look at the same free ports, so what one was given no other gets for two minutes.
     """
-    candidates = list(range(15_000, _first_outgoing()))
-    random.shuffle(candidates)
-    return next(port for port in candidates if port not in taken and is_free(port))
+    last = _first_outgoing()
+    candidates = (random.randrange(15_000, last) for _ in range(1_000_000))  # noqa: S311 spreads, guards nothing
+    with _given() as given:
+        port = next(port for port in candidates if port not in taken and port not in given and is_free(port))
+        given[port] = time.time()
+    return port
+
+
+@contextlib.contextmanager
+def _given() -> Iterator[dict[int, float]]:
+    """Port -> when it was given to a process of ours, of the last two minutes; one process at a time looks at it."""
+    path = Path(tempfile.gettempdir()) / f"assay-ports-{os.geteuid()}"
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600), "r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        lines = (line.split() for line in file if line.count(" ") == 1)
+        given = {int(port): float(when) for port, when in lines if time.time() - float(when) < GIVEN_SECONDS}
+        yield given
+        file.seek(0)
+        file.truncate()
+        file.writelines(f"{port} {when}\n" for port, when in given.items())
 
 
 def _first_outgoing() -> int:

@@ -1,7 +1,11 @@
 """Ports: the wanted one, the last one, the usual one, else any."""
 
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +29,14 @@ def test_a_port_that_somebody_listens_on_is_not_free(taken: int) -> None:
 def test_any_free_leaves_out_what_is_promised_already() -> None:
     first = ports.any_free()
     assert ports.any_free({first}) != first
+
+
+def test_what_one_process_was_given_no_other_gets(tmp_path: Path) -> None:
+    asked = "from deploy.local import ports; print(*(ports.any_free() for _ in range(50)))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    processes = [subprocess.Popen([sys.executable, "-c", asked], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    given = [port for process in processes for port in process.communicate(timeout=60)[0].split()]
+    assert len(set(given)) == len(given) == 150
 
 
 def test_every_listener_gets_a_port_of_its_own() -> None:
