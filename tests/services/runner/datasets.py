@@ -27,7 +27,7 @@ from shared.json_values import struct
 from shared.postgres import Database
 from tests.services.runner.house import NOW, OURS, SERVICE_KEY
 
-PROJECT = new_id()
+PROJECT, OTHER_PROJECT = new_id(), new_id()
 EQUALS = parts_pb2.Evaluator(name="right", id=str(new_id()), template="equals", mapping={"output": "output"}, passing_score=0.5)
 BATCH = 500
 
@@ -65,7 +65,7 @@ def an_output(text: str = "out", **record: Any) -> Recording:
 
 @dataclass
 class Datasets(subjects_pb2_grpc.SubjectInternalServiceServicer, reporting_pb2_grpc.ReportingInternalServiceServicer):
-    """Stands where catalog and reporting stand, for one project of one workspace."""
+    """Stands where catalog and reporting stand, for two projects of one workspace."""
 
     held: dict[str, list[catalog_pb2.Case]] = field(default_factory=dict)  # by the dataset's name, or the prompt case's id
     subjects: dict[str, pb.Subject] = field(default_factory=dict)
@@ -79,7 +79,7 @@ class Datasets(subjects_pb2_grpc.SubjectInternalServiceServicer, reporting_pb2_g
         self.subjects[name] = a_subject(**subject)
 
     async def CheckSubject(self, request: pb.CheckSubjectRequest, context: Any) -> pb.CheckSubjectResponse:  # noqa: ARG002
-        if workspace() != OURS or request.subject_id.lower() != str(PROJECT):
+        if workspace() != OURS or request.subject_id.lower() not in {str(PROJECT), str(OTHER_PROJECT)}:
             raise NotFound(request.family)
         return pb.CheckSubjectResponse()
 

@@ -21,7 +21,7 @@ from shared.ids import new_id
 from shared.interceptors import Boundary
 from shared.json_values import plain
 from shared.postgres import Database
-from tests.services.runner.datasets import PROJECT, Datasets, a_dataset_case, neighbourhood
+from tests.services.runner.datasets import OTHER_PROJECT, PROJECT, Datasets, a_dataset_case, neighbourhood
 from tests.services.runner.house import NOW, SERVICE_KEY, rows, said
 from tests.services.runner.servicers.test_runs import PLAIN, THEM, US, authenticate, http_code, refused
 
@@ -250,6 +250,7 @@ async def test_a_recording_of_nothing_known_is_not_found(served: Served) -> None
         (served.recording(run_id, 99), "test case not found"),
         (served.recording(run_id, metadata=THEM), "project not found"),
         (served.recording(run_id, project_id=str(new_id())), "project not found"),
+        (served.recording(run_id, project_id=str(OTHER_PROJECT)), "run not found"),
     ):
         with refused(grpc.StatusCode.NOT_FOUND, text):
             await call
@@ -273,6 +274,7 @@ async def test_only_a_run_of_the_project_is_closed(served: Served) -> None:
         (served.close(str(new_id())), "run not found"),
         (served.close(run_id, metadata=THEM), "project not found"),
         (served.close(run_id, project=str(new_id())), "project not found"),
+        (served.close(run_id, project=str(OTHER_PROJECT)), "run not found"),
     ):
         with refused(grpc.StatusCode.NOT_FOUND, text):
             await call
