@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds the images from the committed tree: build.sh service|gateway ...
 #
+# COMMIT: what is built, if not HEAD.
 # BUILDER: docker or buildah, whichever is there.  IMAGE: name without the part `-service`, `-gateway`.  TAG: the commit.
 # BASE: the base image, if not the Dockerfile's.  WHEELS: a folder of wheels to install from instead of an index.
 # BUILD_FLAGS: anything else that the builder should be told.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-commit=$(git rev-parse HEAD)
+commit=$(git rev-parse "${COMMIT:-HEAD}")
 builder=${BUILDER:-$(command -v buildah >/dev/null && echo buildah || echo docker)}
 tag=${TAG:-${commit:0:12}}
 read -ra flags <<<"${BUILD_FLAGS:-}"
