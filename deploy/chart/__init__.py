@@ -1,0 +1,1 @@
+"""The Kubernetes chart, and what writes its README."""

@@ -1,0 +1,1 @@
+"""The Kubernetes chart, rendered and examined without a cluster; `make chart-test` runs these."""

@@ -1,0 +1,132 @@
+"""Pods are restricted, and their ports, probes and times are those of the code."""
+
+import re
+
+import pytest
+import yaml
+
+from shared import server
+from tests.chart.rendering import CASES, CHART, SERVICES, Workload, chosen, pod_ports, render
+
+WORKLOADS = [pytest.param(case, workload, id=f"{case}: {workload.name}") for case in CASES for workload in render(case).workloads()]
+RUNNING = [*SERVICES, "gateway"]
+MEBIBYTES = {"Mi": 1, "Gi": 1024}
+
+
+@pytest.mark.parametrize(("case", "workload"), WORKLOADS)
+def test_every_pod_is_restricted(case: str, workload: Workload) -> None:
+    pod, container = workload.spec["securityContext"], workload.container["securityContext"]
+    assert pod == {"runAsNonRoot": True, "runAsUser": 10001, "runAsGroup": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert container["readOnlyRootFilesystem"] is True
+    assert container["allowPrivilegeEscalation"] is False
+    assert workload.spec["automountServiceAccountToken"] is False
+    assert workload.spec["enableServiceLinks"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & workload.spec.keys()
+    assert all("hostPath" not in volume for volume in workload.spec.get("volumes", [])), case
+
+
+@pytest.mark.parametrize(("case", "workload"), WORKLOADS)
+def test_memory_is_limited_and_cpu_only_requested(case: str, workload: Workload) -> None:
+    resources = workload.container["resources"]
+    assert set(resources["limits"]) == {"memory"}, case
+    assert resources["requests"]["memory"] == resources["limits"]["memory"]
+    assert resources["requests"]["cpu"]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("service", SERVICES)
+def test_probes_ask_for_the_names_that_the_code_serves(case: str, service: str) -> None:
+    workload = render(case).workload(service)
+    container, ports = workload.container, pod_ports(workload)
+    port = ports.get("health", ports["grpc"])
+    assert container["startupProbe"]["grpc"] == {"port": port, "service": service}
+    assert container["readinessProbe"]["grpc"] == {"port": port, "service": service}
+    assert container["livenessProbe"]["grpc"] == {"port": port, "service": ""}
+    assert container["args"] == [service]
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("component", RUNNING)
+def test_a_container_listens_where_its_ports_say(case: str, component: str) -> None:
+    told, ports = render(case).variables(component), pod_ports(render(case).workload(component))
+    listens = {"listen": told["ASSAY_LISTEN"], "metrics": told.get("ASSAY_METRICS_LISTEN"), "health": told.get("ASSAY_HEALTH_LISTEN")}
+    heard = {name: int(str(address).rpartition(":")[2]) for name, address in listens.items() if address}
+    assert sorted(heard.values()) == sorted(ports.values())
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_services_lead_to_the_ports_of_their_pods(case: str) -> None:
+    rendered = render(case)
+    running = [workload for workload in rendered.workloads() if workload.owner["kind"] == "Deployment"]
+    for service in rendered.of("Service"):
+        (component,) = chosen({"matchLabels": service["spec"]["selector"]}, list(rendered.workloads()))
+        workload = next(workload for workload in running if workload.component == component)
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= pod_ports(workload).keys()
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_deployment_selects_its_own_pods_alone(case: str) -> None:
+    rendered = render(case)
+    for deployment in rendered.of("Deployment"):
+        component = deployment["metadata"]["labels"]["app.kubernetes.io/component"]
+        assert chosen(deployment["spec"]["selector"], list(rendered.workloads())) == {component}
+
+
+@pytest.mark.parametrize("component", SERVICES)
+def test_services_that_are_called_are_headless(component: str) -> None:
+    assert render("defaults").one("Service", component)["spec"]["clusterIP"] == "None"
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("component", RUNNING)
+def test_a_pod_has_the_time_that_its_drain_takes(case: str, component: str) -> None:
+    workload = render(case).workload(component)
+    (program, seconds) = workload.container["lifecycle"]["preStop"]["exec"]["command"]
+    grace = float(str(render(case).variables("gateway")["ASSAY_DRAIN_SECONDS"])) if component == "gateway" else server.GRACE_SECONDS
+    assert program == "sleep"
+    assert workload.spec["terminationGracePeriodSeconds"] > int(seconds) + grace + 10
+
+
+def test_the_chart_knows_the_services_grace() -> None:
+    text = (CHART / "templates" / "_services.tpl").read_text()
+    (seconds,) = re.findall(r'define "assay.graceSeconds" -}}(\d+)', text)
+    assert float(seconds) == server.GRACE_SECONDS
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_envoys_heap_fits_under_its_memory_limit(case: str) -> None:
+    limit = render(case).workload("gateway").container["resources"]["limits"]["memory"]
+    heap = int(str(render(case).variables("gateway")["ASSAY_MAX_HEAP_BYTES"]))
+    assert heap + (200 << 20) <= int(limit[:-2]) * MEBIBYTES[limit[-2:]] << 20
+
+
+@pytest.mark.parametrize("component", RUNNING)
+def test_pods_are_spread_and_none_leaves_before_another_is_ready(component: str) -> None:
+    rendered = render("production")
+    spec = rendered.one("Deployment", component)["spec"]
+    spread = rendered.workload(component).spec["topologySpreadConstraints"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert [constraint["topologyKey"] for constraint in spread] == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+    assert all(chosen(constraint["labelSelector"], list(rendered.workloads())) == {component} for constraint in spread)
+
+
+def test_a_changed_setting_starts_new_pods() -> None:
+    def checksum(*settings: str) -> str:
+        return str(render("defaults", settings=settings).workload("runner").metadata["annotations"]["checksum/config"])
+
+    assert checksum() != checksum("config.leaseSeconds=20")
+    assert checksum() == checksum("gateway.concurrency=4")
+
+
+def test_hooks_use_nothing_that_helm_makes_after_them() -> None:
+    job = render("everything").workload("migrations")
+    assert "serviceAccountName" not in job.spec
+    assert "envFrom" not in job.container
+    assert job.owner["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_object_holds_a_secret(case: str) -> None:
+    assert render(case).of("Secret") == []
+    assert "password" not in yaml.safe_dump_all(render(case).documents).lower()

@@ -1,0 +1,118 @@
+"""Every install renders to valid objects on every version of Kubernetes, and wrong values are refused before that."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.chart import readme
+from tests.chart.rendering import CASES, CHART, EXAMPLES, ROOT, VERSIONS, RefusedError, examined, helm, render, values_of
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_helm_finds_nothing_to_complain_of(case: str) -> None:
+    assert "0 chart(s) failed" in helm("lint", "--strict", "--kube-version", VERSIONS[0], *values_of(case), str(CHART))
+
+
+def test_every_object_of_every_install_is_valid_on_every_version() -> None:
+    given = {version: [document for case in CASES for document in render(case, version).documents] for version in VERSIONS}
+    assert examined("schemas", given) == []
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_versions_make_no_difference(case: str) -> None:
+    assert len({json.dumps(render(case, version).documents) for version in VERSIONS}) == 1
+
+
+def test_the_certificates_of_the_example_are_valid() -> None:
+    documents = list(yaml.safe_load_all((EXAMPLES / "certificates.yaml").read_text()))
+    assert examined("schemas", {VERSIONS[-1]: documents}) == []
+
+
+def test_the_example_of_certificates_names_every_service() -> None:
+    certificate = list(yaml.safe_load_all((EXAMPLES / "certificates.yaml").read_text()))[-1]
+    headless = [service["metadata"] for service in render("defaults").of("Service") if service["spec"].get("clusterIP") == "None"]
+    names = {f"{service['name']}.{service['namespace']}.svc.cluster.local" for service in headless}
+    assert set(certificate["spec"]["dnsNames"]) == names
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"kind": "Deploymint", "apiVersion": "apps/v1", "metadata": {"name": "x"}},
+        {"kind": "Unknown", "apiVersion": "example.com/v1", "metadata": {"name": "x"}},
+        {"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x"}, "daata": {}},
+        {"kind": "ScaledObject", "apiVersion": "keda.sh/v1alpha1", "metadata": {"name": "x"}, "spec": {"scaleTargetRef": {"name": "x"}}},
+        {"kind": "ServiceMonitor", "apiVersion": "monitoring.coreos.com/v1", "metadata": {"name": "x"}, "spec": {"endpoints": [], "selector": {}, "x": 1}},
+    ],
+)  # fmt: skip
+def test_a_planted_fault_is_found(planted: dict[str, Any]) -> None:
+    assert examined("schemas", {VERSIONS[-1]: [planted]})
+
+
+def test_older_versions_of_kubernetes_are_refused() -> None:
+    with pytest.raises(RefusedError, match="kubeVersion"):
+        render("defaults", "1.26")
+
+
+@pytest.mark.parametrize(
+    ("setting", "complaint"),
+    [
+        ("surprise=1", "surprise"),
+        ("services.catalogue.replicas=1", "catalogue"),
+        ("gateway.image.tga=1", "tga"),
+        ("defaults.replicas=0", "replicas"),
+        ("nats.replicas=2", "replicas"),
+        ("config.publicUrl=example.com", "publicUrl"),
+        ("config.allowedNetworks={10.0.0.0}", "allowedNetworks"),
+        ("tls.enabled=true", "existingSecret"),
+        ("ingress.enabled=true", "host"),
+        ("secrets.auth.existingSecret=", "existingSecret"),
+        ("services.catalog.keda.enabled=true", "catalog"),
+        ("defaults.resources.limits.memory=", "memory"),
+        ("services.runner.terminationGracePeriodSeconds=25", "must be more than 25"),
+        ("gateway.terminationGracePeriodSeconds=25", "must be more than 25"),
+    ],
+)
+def test_wrong_values_are_refused(setting: str, complaint: str) -> None:
+    with pytest.raises(RefusedError, match=complaint):
+        render("defaults", settings=(setting,))
+
+
+def test_the_schema_is_closed_at_every_level() -> None:
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert [path for path, part in objects(schema, "$") if part.get("additionalProperties") is None] == OPEN
+
+
+OPEN = [
+    "$.properties.global",  # Helm's own, where the chart is a dependency
+    "$.$defs.objects.items",  # a toleration, a volume: Kubernetes knows what is in them
+    *(f"$.$defs.peers.items.properties.{name}" for name in ("podSelector", "namespaceSelector")),
+    "$.$defs.service.properties.affinity",
+    "$.$defs.unqueued.properties.affinity",
+    "$.properties.gateway.properties.affinity",
+]
+
+
+def objects(part: object, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every schema of an object in a schema, with its path."""
+    if isinstance(part, dict):
+        if part.get("type") == "object":
+            yield path, part
+        for key, value in part.items():
+            yield from objects(value, f"{path}.{key}")
+
+
+def test_the_readme_is_what_the_values_say() -> None:
+    assert (CHART / "README.md").read_text() == readme.text(), "python -m deploy.chart.readme"
+
+
+def test_every_value_is_documented() -> None:
+    assert [row.key for row in readme.rows((CHART / "values.yaml").read_text()) if not row.description] == []
+
+
+def test_the_charts_version_is_the_projects() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert f'version = "{chart["appVersion"]}"' in (ROOT / "pyproject.toml").read_text()

@@ -1,0 +1,94 @@
+"""What the chart tells a container is what its code reads, no more and no less; what is secret is documented."""
+
+import importlib
+import re
+from dataclasses import MISSING, Field, fields
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import CASES, EXAMPLES, SERVICES, render
+
+LEFT_TO_THE_IMAGE = {"ASSAY_DOCUMENTATION", "ASSAY_MODEL_DIR"}
+"""Places of files that the image holds; its Dockerfile sets them, or their defaults are right."""
+LEFT_TO_THE_DEFAULT = {"ASSAY_ADMIN_LISTEN"}
+"""The gateway's: Envoy's admin page stays on loopback. Its log level is Envoy's own, and stays too."""
+PENDING = {"ASSAY_TLS_CERT", "ASSAY_TLS_KEY", "ASSAY_TLS_CA", "ASSAY_HEALTH_LISTEN"}
+"""What `tls.enabled` tells code that doesn't read it yet. Once a Config has a field of that name, it goes from this list."""
+NOT_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES"}
+"""Read by OpenTelemetry itself."""
+MODULES = {**{name: f"services.{name}.__main__" for name in SERVICES}, "gateway": "deploy.docker.gateway"}
+
+
+def settings_of(component: str) -> dict[str, Field[Any]]:
+    """Variable -> field of the component's Config."""
+    config = importlib.import_module(MODULES[component]).Config
+    return {f"ASSAY_{field.name.upper()}": field for field in fields(config)}
+
+
+@pytest.mark.parametrize("component", MODULES)
+@pytest.mark.parametrize("case", CASES)
+def test_a_container_is_told_every_setting_of_its_code_and_no_other(case: str, component: str) -> None:
+    told, known = set(render(case).variables(component)), set(settings_of(component))
+    assert told - known <= PENDING | NOT_OURS
+    silent = LEFT_TO_THE_IMAGE if component in SERVICES else LEFT_TO_THE_DEFAULT | {"ASSAY_LOG_LEVEL"}
+    assert known - told - PENDING <= silent
+
+
+@pytest.mark.parametrize("component", SERVICES)
+def test_what_has_no_default_comes_from_the_chart_or_from_the_image(component: str) -> None:
+    needed = {name for name, field in settings_of(component).items() if field.default is MISSING and field.default_factory is MISSING}
+    assert needed <= set(render("defaults").variables(component)) | LEFT_TO_THE_IMAGE
+
+
+def test_what_is_pending_is_not_read_yet() -> None:
+    read = {name for component in MODULES for name in settings_of(component)}
+    assert read & PENDING == set(), "take these from PENDING: the code reads them now"
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_table_says_whom_a_service_calls(service: str) -> None:
+    told, known = render("defaults").variables(service), settings_of(service)
+    assert {name for name in told if name.endswith("_ADDRESS")} == {name for name in known if name.endswith("_ADDRESS")}
+
+
+@pytest.mark.parametrize("component", MODULES)
+def test_addresses_lead_to_the_services(component: str) -> None:
+    rendered = render("defaults")
+    for name, target in rendered.variables(component).items():
+        if name.endswith("_ADDRESS"):
+            host, _, port = str(target).removeprefix("dns:///").partition(":")
+            service = rendered.one("Service", name.removeprefix("ASSAY_").removesuffix("_ADDRESS").lower())
+            assert host == f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc.cluster.local"
+            assert int(port) in {entry["port"] for entry in service["spec"]["ports"]}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_key_of_a_secret_is_documented(case: str) -> None:
+    documented = set(re.findall(r"`([-a-z]+)`", (EXAMPLES / "secrets.md").read_text()))
+    asked = [
+        entry["valueFrom"]["secretKeyRef"]
+        for workload in render(case).workloads()
+        for entry in workload.container.get("env", [])
+        if "secretKeyRef" in entry.get("valueFrom", {})
+    ]
+    assert asked
+    assert {reference[part] for reference in asked for part in ("name", "key")} <= documented
+
+
+def test_only_the_catalog_is_given_the_keys_that_decrypt() -> None:
+    assert [name for name in MODULES if "ASSAY_ENCRYPTION_KEYS" in render("everything").variables(name)] == ["catalog"]
+
+
+def test_a_service_is_given_its_own_role_alone() -> None:
+    rendered = render("defaults")
+    for service in SERVICES:
+        reference = rendered.variables(service)["ASSAY_POSTGRES_URL"]
+        assert isinstance(reference, dict)
+        assert reference["secretKeyRef"]["key"] == f"{service}-url"
+
+
+def test_lists_are_told_with_commas() -> None:
+    told = render("everything").variables("runner")
+    assert told["ASSAY_ALLOWED_NETWORKS"] == "10.1.0.0/16,192.168.7.0/24"
+    assert told["ASSAY_LEASE_SECONDS"] == "20.5"
