@@ -189,7 +189,7 @@ class GapWatch:
             await self._trim(connection, topic)
         stub = self._outboxes[topic.producer]
         request = outbox_pb2.HeadRequest(topic=topic.name, consumer=self._ear.service, watermark=upto)
-        head = (await stub.Head(request, timeout=5)).head
+        upto, head = await self._past_holes(topic, upto, await stub.Head(request, timeout=5))
         observe.CONSUMER_LAG.labels(topic.name).set(max(0, head - upto))
         if head <= upto:
             self._forget(topic, [])
@@ -200,6 +200,17 @@ class GapWatch:
         if overdue:
             log.warning("fetching lost events", extra={"topic": topic.name, "events": len(overdue)})
             await self._fetch(hearing, overdue)
+
+    async def _past_holes(self, topic: Topic, upto: int, told: outbox_pb2.HeadResponse) -> tuple[int, int]:
+        """The watermark, beyond the holes that it has come to, and the number up to which nothing may be missing."""
+        for hole in told.holes:
+            if upto < hole.after:
+                return upto, hole.after  # what both histories share comes first
+            if upto < hole.upto:
+                upto = hole.upto
+                async with self._database.connection() as connection:
+                    await inbox.skip(connection, topic, upto)
+        return upto, told.head
 
     async def _trim(self, connection: Connection, topic: Topic) -> None:
         now = asyncio.get_running_loop().time()

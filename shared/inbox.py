@@ -68,6 +68,15 @@ async def watermark(connection: Connection, topic: Topic) -> int:
     return int(moved)
 
 
+async def skip(connection: Connection, topic: Topic, upto: int) -> None:
+    """Moves the watermark over numbers that were never given."""
+    await connection.execute(
+        "UPDATE inbox_watermarks SET watermark = $2 WHERE topic = $1 AND watermark < $2",
+        topic.name,
+        upto,
+    )
+
+
 async def missing(connection: Connection, topic: Topic, head: int, limit: int = 5000) -> list[int]:
     """Numbers up to `head` that had no effect yet, lowest first."""
     rows = await connection.fetch(

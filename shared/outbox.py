@@ -329,6 +329,12 @@ async def head(connection: Connection, topic: str) -> int:
     return await connection.fetchval("SELECT head FROM outbox_heads WHERE topic = $1", topic) or 0
 
 
+async def holes(connection: Connection, topic: str) -> list[tuple[int, int]]:
+    """Where numbering jumped, ascending: (the last number before, the last number of the hole); see shared/restored.py."""
+    rows = await connection.fetch("SELECT after, upto FROM outbox_holes WHERE topic = $1 ORDER BY after", topic)
+    return [(row["after"], row["upto"]) for row in rows]
+
+
 async def note_reader(connection: Connection, topic: str, consumer: str, watermark: int) -> None:
     """Remembers how far a consumer has read; never backwards."""
     await connection.execute(

@@ -25,7 +25,9 @@ class OutboxServicer(outbox_pb2_grpc.OutboxServiceServicer):
         async with self._database.connection() as connection:
             if request.consumer in self._topics[request.topic].consumers:
                 await outbox.note_reader(connection, request.topic, request.consumer, request.watermark)
-            return outbox_pb2.HeadResponse(head=await outbox.head(connection, request.topic))
+            holes = await outbox.holes(connection, request.topic)
+            told = [outbox_pb2.HeadResponse.Hole(after=after, upto=upto) for after, upto in holes]
+            return outbox_pb2.HeadResponse(head=await outbox.head(connection, request.topic), holes=told)
 
     async def ReadOutbox(self, request: outbox_pb2.ReadOutboxRequest, context: Context) -> AsyncIterator[outbox_pb2.OutboxEvent]:
         """A range of a topic, a few rows of memory at a time."""

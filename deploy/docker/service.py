@@ -1,4 +1,6 @@
-"""Process 1 of the services' image: `catalog`, `runner`, `scoring`, `reporting`, `migrate [SERVICE ...]`, `admin ...`."""
+"""Process 1 of the services' image: `catalog`, `runner`, `scoring`, `reporting`, `migrate [SERVICE ...]`,
+`restored [SERVICE ...]`, `admin ...`.
+"""
 
 import os
 import runpy
@@ -7,10 +9,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from types import FrameType
 
+from deploy.local import restored
 from deploy.local.migrate import MigrationFailedError, migrate
 from deploy.local.postgres import SERVICES
 
-USAGE = f"usage: {'|'.join(SERVICES)} | migrate [SERVICE ...] | admin ..."
+USAGE = f"usage: {'|'.join(SERVICES)} | migrate [SERVICE ...] | restored [SERVICE ...] | admin ..."
 WRONG_USAGE = 2
 
 
@@ -29,6 +32,8 @@ def main(words: Sequence[str]) -> int:
         _become("services.catalog.admin", rest)
     elif command == "migrate" and set(rest) <= set(SERVICES):
         return _migrated(rest or SERVICES)
+    elif command == "restored" and set(rest) <= set(SERVICES):
+        return _begun_anew(rest or SERVICES)
     else:
         sys.stderr.write(f"{USAGE}\n")
         return WRONG_USAGE
@@ -50,6 +55,17 @@ def _migrated(services: Sequence[str]) -> int:
             migrate(service, url)
             sys.stdout.write(f"{service}: its schema is up to date\n")
     except (MigrationFailedError, UnknownAddressError) as fault:
+        sys.stderr.write(f"{fault}\n")
+        return 1
+    return 0
+
+
+def _begun_anew(services: Sequence[str]) -> int:
+    try:
+        for service, url in [(service, role_url(service, services, os.environ)) for service in services]:
+            heads = restored.begin(service, url)
+            sys.stdout.write(f"{service}: {len(heads)} topics go on beyond every number that was ever heard\n")
+    except (restored.StillRunningError, UnknownAddressError) as fault:
         sys.stderr.write(f"{fault}\n")
         return 1
     return 0

@@ -88,7 +88,7 @@ from shared.postgres import Database, open_pool, until_migrated
 from shared.tls import Transport
 
 SERVICE = "catalog"
-SCHEMA = "0006"
+SCHEMA = "0007"
 ACK_WAIT = 30.0
 
 

@@ -56,7 +56,7 @@ from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool,
 from shared.tls import Transport
 
 SERVICE = "runner"
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 POOL = 16
 DOCUMENTATION = Path(__file__).parents[2] / "deploy" / "demo" / "documentation"
 

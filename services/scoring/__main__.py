@@ -36,7 +36,7 @@ from shared.postgres import Database, open_pool, until_migrated
 from shared.tls import Transport
 
 SERVICE = "scoring"
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0005"
 REMOVE_EVERY_SECONDS = 60.0
 
 

@@ -9,8 +9,9 @@ import pytest
 from shared.postgres import Database, open_pool
 from tests.servers import PostgresServer
 
-# Every service begins with the same migration; see services/*/migrations.
-DELIVERY = Path(__file__).parents[2] / "services" / "runner" / "migrations" / "0001_delivery.sql"
+# Every service has the same two migrations; see services/*/migrations.
+MIGRATIONS = Path(__file__).parents[2] / "services" / "runner" / "migrations"
+DELIVERY = [MIGRATIONS / name for name in ("0001_delivery.sql", "0007_restored.sql")]
 
 
 async def emptied(url: str) -> None:
@@ -19,7 +20,8 @@ async def emptied(url: str) -> None:
     try:
         async with connection.transaction():
             await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-            await connection.execute(DELIVERY.read_text().partition("-- migrate:down")[0])
+            for migration in DELIVERY:
+                await connection.execute(migration.read_text().partition("-- migrate:down")[0])
     finally:
         await connection.close()
 
