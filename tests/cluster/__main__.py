@@ -81,7 +81,10 @@ async def _all(site: Site, names: Sequence[str], rounds: int) -> list[Figure]:
     figures: list[Figure] = []
     for name in names:
         site.say(name)
-        figures += await known[name](site)
+        new = await known[name](site)
+        for figure in new:
+            site.say(f"  {figure.what}: {figure.measured} {figure.note}")
+        figures += new
     return figures
 
 

@@ -176,20 +176,27 @@ async def _expired(installation: Installation) -> int:
         await connection.close()
 
 
-# What an expanding migration does: a column with a default, an index, a table that the old code doesn't know.
-EXPANSION = """-- migrate:up transaction:false
+# What expanding migrations do: a column with a default and a table that the old code doesn't know; then an index, in a file of its
+# own, since dbmate sends a file as one query, and Postgres makes a transaction of several statements.
+EXPANSIONS = {
+    "9998": """-- migrate:up
 SET lock_timeout = '5s';
 ALTER TABLE {table} ADD COLUMN under_load text NOT NULL DEFAULT '';
-CREATE INDEX CONCURRENTLY under_load ON {table} (under_load);
 CREATE TABLE under_load_new (id uuid PRIMARY KEY);
 
 -- migrate:down
-"""
+""",
+    "9999": """-- migrate:up transaction:false
+CREATE INDEX CONCURRENTLY under_load ON {table} (under_load);
+
+-- migrate:down transaction:false
+""",
+}
 BUSIEST = {"catalog": "test_cases", "runner": "run_cases", "scoring": "scores", "reporting": "results"}
 
 
 async def migration(site: Site) -> list[Figure]:
-    """The migrations' container with a further, expanding file for each service, under load; twice at the same time."""
+    """The migrations' container with two further, expanding files for each service, under load; twice at the same time."""
     job = replace(site.installation.migrations, mounts=_mounts(site.installation.folder))
     other = replace(job, name=f"{job.name}-too")
     with chat_server(LATENCY) as endpoint:
@@ -211,9 +218,10 @@ async def migration(site: Site) -> list[Figure]:
 def _mounts(folder: Path) -> list[str]:
     mounts = []
     for service in SERVICES:
-        file = folder / f"9999_under_load_{service}.sql"
-        file.write_text(EXPANSION.format(table=BUSIEST[service]))
-        mounts.append(f"{file}:/opt/assay/services/{service}/migrations/9999_under_load.sql:ro")
+        for version, text in EXPANSIONS.items():
+            file = folder / f"{version}_{service}.sql"
+            file.write_text(text.format(table=BUSIEST[service]))
+            mounts.append(f"{file}:/opt/assay/services/{service}/migrations/{version}_under_load.sql:ro")
     return mounts
 
 
