@@ -34,8 +34,8 @@ def text_of(message: Mapping[str, Any]) -> str:
 
 
 def text_for(found: Any) -> str:
-    """A text as it is, any other JSON in its own notation."""
-    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+    """A text as it is, any other JSON in its own notation; sorted, as the catalog spells what is expected, for a Struct knows no order."""
+    return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, sort_keys=True)
 
 
 def _content(message: Mapping[str, Any]) -> Any:

@@ -37,7 +37,7 @@ SUM = {"name": "add", "arguments": '{"a": 2}'}
         ({"role": "model", "parts": [{"text": "five"}, "5"]}, "five\n5"),
         ({"role": "assistant", "content": [{"text": "five"}]}, "five"),
         ({"role": "assistant", "content": ["five", "5"]}, "five\n5"),
-        ({"role": "assistant", "content": {"answer": 5, "unit": "€"}}, '{"answer": 5, "unit": "€"}'),
+        ({"role": "assistant", "content": {"unit": "€", "answer": 5}}, '{"answer": 5, "unit": "€"}'),
         ({"role": "assistant", "content": 5}, "5"),
         ({"role": "assistant", "content": None}, ""),
         ({"role": "assistant", "content": []}, ""),
@@ -206,7 +206,15 @@ def test_usage_and_tools_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answered", "output"), [("five", "five"), ("", ""), ({"a": [1, "é"]}, '{"a": [1, "é"]}'), ([], "[]"), (0, "0"), (False, "false")]
+    ("answered", "output"),
+    [
+        ("five", "five"),
+        ("", ""),
+        ({"b": {"d": 1, "c": 2}, "a": [1, "é"]}, '{"a": [1, "é"], "b": {"c": 2, "d": 1}}'),
+        ([], "[]"),
+        (0, "0"),
+        (False, "false"),
+    ],
 )
 def test_a_trace_answers_any_json(answered: Any, output: str) -> None:
     said = trace(input={"q": 1}, output=answered)
