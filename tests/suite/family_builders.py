@@ -15,6 +15,17 @@ ASSISTANTS, TESTS, SUITES = "/v2/ai/assistants", "/v2/ai/assistants/tests", "/v2
 RUN_TESTS, SCENARIOS, AGENTS = "/simulate/run-tests", "/simulate/scenarios", "/simulate/agent-definitions"
 EXECUTIONS, CALLS, TEMPLATES = "/simulate/test-executions", "/simulate/call-executions", "/model-hub/eval-groups/get_evals_list"
 PROMPTS, VERSIONS, APPLICATIONS, CASES = "/prompt", "/prompt-version", "/prompt-application", "/test-case"
+TEXT = [{"type": "text", "text": "<string>"}]
+# A case of a prompt dataset with everything that it may have, and one with what it must.
+FULL_CASE: dict[str, Any] = {
+    "inputs": {"country": "France", "nested": {"a": [1, None, True]}},
+    "output": "<string>",
+    "output_message": {"role": "user", "content": TEXT},
+    "history": [{"role": "user", "content": TEXT}],
+    "metadata": {"k": {"v": None}},
+    "media_inputs": {"photo": {"type": "url", "url": "https://example.com/a.png"}},
+}
+BARE_CASE: dict[str, Any] = {"inputs": {}}
 T = TypeVar("T")
 
 

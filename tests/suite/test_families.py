@@ -14,10 +14,9 @@ from tests.suite.contract import refused
 from tests.suite.family_scenes import FAMILIES, FAMILY_OPERATIONS, FREE
 from tests.suite.scenes import Operation, Scene
 from tests.suite.test_credentials import BAD, GOOD
-from tests.suite.test_not_found import MALFORMED, essence
+from tests.suite.test_not_found import essence
 
-# What leads to another path is another operation's to answer.
-MALFORMED_IDS = [text for text in MALFORMED if ".." not in text and "%2e" not in text]
+MALFORMED_IDS = ("nonsense", "0" * 400, "%00", "%FF", "a%0Ab", UNKNOWN[:-1], UNKNOWN.replace("-", ""), "urn:uuid:" + UNKNOWN)
 ROWS = [(operation, name) for operation in FAMILY_OPERATIONS for name in operation.parameters if name not in FREE]
 READS = [operation for operation in FAMILY_OPERATIONS if not operation.writes]
 # What was recorded last counts, so that a recording needs no key.
