@@ -16,6 +16,7 @@ from tests.bench.figures import Figure, show
 from tests.cluster import checks, installation
 from tests.cluster.chart import NotRenderedError, render
 from tests.cluster.checks import Site
+from tests.cluster.clients import RefusedError
 from tests.cluster.containers import ContainerFailedError
 from tests.cluster.installation import Images
 
@@ -81,7 +82,10 @@ async def _all(site: Site, names: Sequence[str], rounds: int) -> list[Figure]:
     figures: list[Figure] = []
     for name in names:
         site.say(name)
-        new = await known[name](site)
+        try:
+            new = await known[name](site)
+        except (ContainerFailedError, RefusedError) as fault:
+            new = [Figure(name, "carried out", "FAILED", "whole", str(fault))]
         for figure in new:
             site.say(f"  {figure.what}: {figure.measured} {figure.note}")
         figures += new

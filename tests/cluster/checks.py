@@ -196,21 +196,21 @@ BUSIEST = {"catalog": "test_cases", "runner": "run_cases", "scoring": "scores", 
 
 
 async def migration(site: Site) -> list[Figure]:
-    """The migrations' container with two further, expanding files for each service, under load; twice at the same time."""
+    """The migrations' container with two further, expanding files for each service, under load; then once more, in vain."""
     job = replace(site.installation.migrations, mounts=_mounts(site.installation.folder))
-    other = replace(job, name=f"{job.name}-too")
     with chat_server(LATENCY) as endpoint:
         async with _client(site) as client:
             subject = await make_subject(client, endpoint.base_url, CASES, CONCURRENCY)
             async with Crowd(client, subject):
                 await asyncio.sleep(SETTLE)
                 began = time.monotonic()
-                await asyncio.gather(asyncio.to_thread(job.run), asyncio.to_thread(other.run))
+                await asyncio.to_thread(job.run)
                 took = time.monotonic() - began
+                await asyncio.to_thread(job.run)
                 await asyncio.sleep(2 * SETTLE)
     return [
-        Figure("migration", "two containers, four schemas, at once", f"{took:.1f} s", "<= 60 s"),
-        Figure("migration", "schemas that have it", str(await _applied(site.installation)), str(len(SERVICES))),
+        Figure("migration", "four schemas, two files each", f"{took:.1f} s", "<= 60 s"),
+        Figure("migration", "files that were applied", str(await _applied(site.installation)), str(len(SERVICES) * len(EXPANSIONS))),
         *_of_load("migration", client.tally),
     ]
 
@@ -229,7 +229,8 @@ async def _applied(installation: Installation) -> int:
     connection = await asyncpg.connect(installation.database_url)
     try:
         found = [
-            await connection.fetchval(f"SELECT count(*) FROM {service}.schema_migrations WHERE version = '9999'") for service in SERVICES
+            await connection.fetchval(f"SELECT count(*) FROM {service}.schema_migrations WHERE version IN ('9998', '9999')")
+            for service in SERVICES
         ]
     finally:
         await connection.close()
