@@ -11,7 +11,7 @@ pytest_plugins = ["tests.servers"]
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUITE = "tests/suite/"
 # Each with a stack of its own, which it hurts.
-FAULTS = ("tests/suite/test_faults.py", "tests/suite/test_schedules.py")
+FAULTS = ("tests/suite/test_faults.py", "tests/suite/test_schedules.py", "tests/suite/test_backup.py")
 # These wait for leases and lost events: begun first, they end while the others use the cores.
 SLOWEST = (*FAULTS, SUITE, "tests/deploy/test_stack.py")
 
