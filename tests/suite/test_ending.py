@@ -1,9 +1,11 @@
-"""Runs that are ended by hand: cancelled and deleted."""
+"""Runs that are ended by hand, cancelled and deleted; and those that can't be executed at all."""
 
 import time
 
+import asyncpg
 import pytest
 
+from deploy.local.stack import Stack
 from tests.suite.builders import COMPARE, RUNS, SETS, Builders, Json, made
 from tests.suite.client import Client, stream
 from tests.suite.contract import RUN, conform, refused
@@ -106,3 +108,25 @@ def test_deleting_the_set_of_a_running_run_ends_it(client: Client, build: Builde
     time.sleep(0.5)
     refused(client.get(f"{RUNS}/{run['id']}"), 404)
     assert len(endpoint.asked("gate set gone")) == 2
+
+
+async def test_a_run_whose_cases_cannot_be_read_ends_in_error_and_says_so_everywhere(stack: Stack, client: Client, build: Builders) -> None:
+    test_set = build.a_set_of(("a", "a"), ("b", "b"))
+    database = await asyncpg.connect(stack.env()["ASSAY_DATABASE_URL"])
+    try:
+        # A case that the set counts is gone; of the five refusals, four are behind us.
+        await database.execute("DELETE FROM catalog.test_cases WHERE test_set_id = $1 AND question = 'b'", test_set["id"])
+        run = build.run(test_set)
+        await database.execute("UPDATE runner.runs SET freeze_failures = freeze_failures + 4 WHERE id = $1", run["id"])
+    finally:
+        await database.close()
+    ended = build.ended(run, within=60)
+    assert (ended["status"], ended["total_cases"], ended["completed_cases"]) == ("error", 2, 0)
+    assert {"completed_at"} <= set(ended)
+    assert build.results(run) == []
+    with stream(client, f"{RUNS}/{run['id']}/events") as events:
+        assert [event.event for event in events.events()] == ["run.started", "run.error"]
+    refused(client.post(f"{RUNS}/{run['id']}/cancel"), 409, reason="WRONG_STATE")
+    assert [each["status"] for each in made(client.get(f"{SETS}/{test_set['id']}/history"), 200)["items"]] == ["error"]
+    assert "last_run_at" not in made(client.get(f"{SETS}/{test_set['id']}"), 200)
+    assert client.delete(f"{RUNS}/{run['id']}").status == 204

@@ -1,13 +1,17 @@
 """Idempotency-Key: on every create and start, the first answer again."""
 
+import asyncio
 import json
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 
+import asyncpg
 import pytest
 
-from tests.suite.builders import CONTEXTS, RUNS, SETS, Builders, Json, csv_of, made, unique
+from deploy.local.stack import Stack
+from tests.suite.builders import CONNECTIONS, CONTEXTS, RUNS, SETS, Builders, Json, csv_of, made, unique
 from tests.suite.client import Client, File
+from tests.suite.conftest import Credentials
 from tests.suite.contract import refused
 from tests.suite.scenes import BY_NAME, CREATES, UPLOADS, Operation, Scene, a_scene
 
@@ -127,6 +131,28 @@ def test_requests_at_the_same_time_have_one_effect(workshop: Scene, key: str, op
         answers = list(pool.map(lambda _: workshop.call(again, client=client), range(8)))
     assert {answer.status for answer in answers} == {operation.status}
     assert all(answer.json == answers[0].json for answer in answers)
+
+
+async def test_a_key_that_stays_in_flight_is_a_conflict_that_says_when_to_come_again(
+    stack: Stack, client: Client, credentials: Credentials, key: str
+) -> None:
+    body = {"name": unique("connection"), "kind": "builtin", "model": "echo"}
+    first = await asyncpg.connect(stack.env()["ASSAY_DATABASE_URL"])
+    try:
+        async with first.transaction():  # what a first request holds, one that doesn't end
+            await first.execute(
+                "INSERT INTO catalog.idempotency_keys (workspace_id, operation, key, digest) VALUES ($1, $2, $3, '')",
+                credentials.workspace_id,
+                "assay.catalog.v1.CreateConnectionRequest",
+                key,
+            )
+            answer = await asyncio.to_thread(client.post, CONNECTIONS, body, idempotency_key=key)
+            refused(answer, 409, reason="IDEMPOTENCY_KEY_IN_FLIGHT")
+            assert int(answer.headers["retry-after"]) >= 1
+            await first.execute("DELETE FROM catalog.idempotency_keys WHERE key = $1", key)
+    finally:
+        await first.close()
+    made(client.post(CONNECTIONS, body, idempotency_key=key))
 
 
 def test_a_run_that_is_started_again_is_the_same_run_even_when_it_has_ended(client: Client, build: Builders, key: str) -> None:
