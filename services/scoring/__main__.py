@@ -3,7 +3,7 @@
 import os
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from services.scoring.evaluations import Evaluations
 from services.scoring.judge import Judge
 from services.scoring.scorers import Scorers
 from services.scoring.servicers.templates import TemplateInternalServicer, TemplateServicer
+from services.scoring.slots import Slots
 from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
 from services.scoring.verdicts import Judges
@@ -80,7 +81,8 @@ async def main(settings: Config) -> None:
     relay = Relay(settings.postgres_url, SERVICE, broker)
     database = Database(await open_pool(settings.postgres_url, 10), relay.wake)
     session = guard.open_session(guard.Guard(settings.allowed_networks))
-    judge, embedder = Judge(session, JudgeCache(database)), Embedder(Path(settings.model_dir))
+    slots = Slots(database, timedelta(seconds=settings.lease_seconds))
+    judge, embedder = Judge(session, JudgeCache(database), slots.slot), Embedder(Path(settings.model_dir))
     templates = registry.load()
     catalog, runner = Catalog(catalog_channel, identity), Runner(runner_channel, identity)
     scorers = Scorers(embedder, judge)
@@ -113,6 +115,7 @@ async def main(settings: Config) -> None:
             partial(until_migrated, database, SCHEMA_VERSION),
             tasks=[
                 relay.run,
+                slots.run,
                 *hearing_tasks,
                 partial(GapWatch(ear, database, outboxes).watch, hearings),
                 partial(operations.remove_deleted, database, REMOVE_EVERY_SECONDS),

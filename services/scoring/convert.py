@@ -32,7 +32,15 @@ def judging(workspace: UUID, settings: catalog_pb2.JudgeSettings) -> Judging:
     if not settings.HasField("judge"):
         return Judging(None, settings.require_judge)
     judge = settings.judge
-    endpoint = Endpoint(judge.base_url, settings.model, judge.api_key, str(workspace), judge.max_concurrency, judge.timeout_ms / 1000)
+    endpoint = Endpoint(
+        judge.base_url,
+        settings.model,
+        judge.api_key,
+        str(workspace),
+        judge.max_concurrency,
+        judge.timeout_ms / 1000,
+        requests_per_minute=judge.requests_per_minute,
+    )
     return Judging(endpoint, settings.require_judge)
 
 

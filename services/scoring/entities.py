@@ -16,7 +16,7 @@ class Endpoint:
     """An OpenAI-compatible chat endpoint that a workspace uses as its judge; base_url ends in `/v1`.
 
     workspace separates the cached verdicts of two workspaces that use the same endpoint.
-    max_input_chars bounds the judged text of one call, all fields together.
+    max_input_chars bounds the judged text of one call, all fields together; requests_per_minute is 0 for no limit.
     """
 
     base_url: str
@@ -26,6 +26,7 @@ class Endpoint:
     max_concurrency: int = 4
     timeout_seconds: float = 60.0
     max_input_chars: int = 24_000
+    requests_per_minute: int = 0
 
 
 @dataclass(frozen=True, slots=True)

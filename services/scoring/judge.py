@@ -10,7 +10,7 @@ from aiohttp import ClientSession
 
 from services.scoring import judge_prompt, judge_reply
 from services.scoring.entities import Endpoint, JudgeAnswer, JudgeError, JudgePrompt
-from services.scoring.judge_endpoint import PARAMETERS, Completion, Connection, Sleep
+from services.scoring.judge_endpoint import PARAMETERS, Completion, Connection, Limit
 from shared.chat import redacted, redacted_values
 
 # So much of an unusable reply is shown to the judge again.
@@ -35,12 +35,14 @@ class Cache(Protocol):
 
 
 class Judge:
-    """Verdicts of any OpenAI-compatible endpoint, over a session that the caller owns and guards."""
+    """Verdicts of any OpenAI-compatible endpoint, over a session that the caller owns and guards. Without a `limit` the limits of
+    an endpoint hold in this process alone.
+    """
 
-    def __init__(self, session: ClientSession, cache: Cache, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, session: ClientSession, cache: Cache, limit: Limit | None = None) -> None:
         self._session = session
         self._cache = cache
-        self._sleep = sleep
+        self._limit = limit
         self._connections: dict[tuple[object, ...], Connection] = {}
         self._running: dict[str, asyncio.Task[JudgeAnswer]] = {}
 
@@ -78,8 +80,9 @@ class Judge:
 
     def _connection(self, endpoint: Endpoint) -> Connection:
         """Shared by the workspaces that use the endpoint with the same key: its limits are the endpoint's, not theirs."""
-        key = (endpoint.base_url, endpoint.model, endpoint.api_key, endpoint.max_concurrency, endpoint.timeout_seconds)
-        connection = self._connections.pop(key, None) or Connection(self._session, endpoint, self._sleep)
+        limits = (endpoint.max_concurrency, endpoint.requests_per_minute, endpoint.timeout_seconds)
+        key = (endpoint.base_url, endpoint.model, endpoint.api_key, *limits)
+        connection = self._connections.pop(key, None) or Connection(self._session, endpoint, limit=self._limit)
         # The last in order is the one used last. Who still waits for one that goes keeps it to the end of his call.
         self._connections[key] = connection
         while len(self._connections) > MOST_CONNECTIONS:

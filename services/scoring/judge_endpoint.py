@@ -5,6 +5,7 @@ import json
 import random
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Literal
@@ -19,6 +20,8 @@ from shared.guard import Forbidden, check_url
 # How the endpoint can be held to a schema, the strictest first.
 ResponseFormat = Literal["json_schema", "json_object", "text"]
 Sleep = Callable[[float], Awaitable[None]]
+# Entered for every call: what holds it back while other processes make use of the endpoint's limits.
+Limit = Callable[[Endpoint], AbstractAsyncContextManager[None]]
 Message = dict[str, str]
 
 TRIES = 4
@@ -69,10 +72,11 @@ class _UnreachableError(_PassingError):
 class Connection:
     """The way to one endpoint, shared by all who ask it; aiohttp's session, and with it the guard on addresses, is the caller's."""
 
-    def __init__(self, session: ClientSession, endpoint: Endpoint, sleep: Sleep = asyncio.sleep) -> None:
+    def __init__(self, session: ClientSession, endpoint: Endpoint, sleep: Sleep = asyncio.sleep, limit: Limit | None = None) -> None:
         self._session = session
         self._endpoint = endpoint
         self._sleep = sleep
+        self._limit = limit
         self._slots = asyncio.Semaphore(endpoint.max_concurrency)
         self._probing = asyncio.Lock()
         self._format: ResponseFormat | None = None
@@ -130,7 +134,7 @@ class Connection:
 
     async def _post(self, request: Mapping[str, object]) -> Completion | str:
         """The answer, or what went wrong if another try may help."""
-        async with self._slots:
+        async with self._slots, self._limit(self._endpoint) if self._limit else nullcontext():
             await self._rest()
             status, body, retry_after = await self._counted(request)
         if status == HTTPStatus.OK:

@@ -1,9 +1,9 @@
-"""What scoring remembers: scores, judges' verdicts, tries."""
+"""What scoring remembers: scores, judges' verdicts and slots, tries."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -116,6 +116,71 @@ async def remove_outdated(connection: Connection, rows: int) -> None:
     await connection.execute(
         "DELETE FROM tries WHERE seq <= (SELECT watermark FROM inbox_watermarks WHERE topic = $1)", CASES_EXECUTED.name
     )
+
+
+async def beat(connection: Connection, process: UUID, lease: timedelta) -> None:
+    """Joins, or extends the lease of, a scoring process; removes those that don't live."""
+    await connection.execute(
+        """
+        INSERT INTO judging_processes (id, lease_until) VALUES ($1, now() + $2::interval)
+        ON CONFLICT (id) DO UPDATE SET lease_until = excluded.lease_until
+        """,
+        process,
+        lease,
+    )
+    await connection.execute("DELETE FROM judging_processes WHERE lease_until < now()")
+
+
+async def leave(connection: Connection, process: UUID) -> None:
+    """Frees a process's share at once."""
+    await connection.execute("DELETE FROM judging_processes WHERE id = $1", process)
+
+
+async def take_slot(connection: Connection, endpoint: tuple[str, int], process: UUID, held: Collection[int]) -> int | None:
+    """A free slot of an endpoint, given as (key, slots in all); None where there is none, where this process has its share, or
+    where its lease ran out. `held` are the slots that it holds indeed: of others that are its own by their row, the release was lost.
+    """
+    slot: int | None = await connection.fetchval(
+        """
+        WITH live AS (
+          SELECT id FROM judging_processes WHERE lease_until >= now()
+        ), busy AS (
+          SELECT slot, holder FROM judge_slots JOIN live ON live.id = holder
+          WHERE endpoint = $1 AND (holder <> $3 OR slot = ANY($4::int[]))
+        )
+        INSERT INTO judge_slots AS taken (endpoint, slot, holder)
+        SELECT $1, slot, $3 FROM generate_series(1, $2::int) AS slot
+        WHERE slot NOT IN (SELECT slot FROM busy) AND EXISTS (SELECT FROM live WHERE id = $3)
+          AND (SELECT count(*) FROM busy WHERE holder = $3) < ceil($2::float8 / (SELECT count(*) FROM live))
+        ORDER BY random() LIMIT 1
+        ON CONFLICT (endpoint, slot) DO UPDATE SET holder = excluded.holder
+          WHERE taken.holder = $3 OR NOT EXISTS (SELECT FROM judging_processes p WHERE p.id = taken.holder AND p.lease_until >= now())
+        RETURNING slot
+        """,
+        *endpoint,
+        process,
+        list(held),
+    )
+    return slot
+
+
+async def free_slot(connection: Connection, endpoint: str, slot: int, process: UUID) -> None:
+    """Frees a slot, unless another process holds it by now."""
+    await connection.execute("DELETE FROM judge_slots WHERE endpoint = $1 AND slot = $2 AND holder = $3", endpoint, slot, process)
+
+
+async def pace(connection: Connection, endpoint: str, apart: timedelta) -> float:
+    """Seconds until the next call to an endpoint may begin, calls being so far apart; it is taken by this."""
+    seconds: float = await connection.fetchval(
+        """
+        INSERT INTO judge_paces AS known (endpoint, next_call_at) VALUES ($1, clock_timestamp() + $2::interval)
+        ON CONFLICT (endpoint) DO UPDATE SET next_call_at = greatest(known.next_call_at, clock_timestamp()) + $2::interval
+        RETURNING greatest(0, extract(epoch FROM next_call_at - $2::interval - clock_timestamp()))::float8
+        """,
+        endpoint,
+        apart,
+    )
+    return seconds
 
 
 class JudgeCache:

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 
 class ChatServer(ThreadingHTTPServer):
@@ -50,6 +51,9 @@ class ChatServer(ThreadingHTTPServer):
         """A caller that was killed in mid-call is what these tests are about."""
 
 
+Server = TypeVar("Server", bound=ChatServer)
+
+
 class _Handler(BaseHTTPRequestHandler):
     server: ChatServer
     protocol_version = "HTTP/1.1"
@@ -72,7 +76,13 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def chat_server(latency: float = 0.0) -> Iterator[ChatServer]:
     """Runs one in a thread."""
-    server = ChatServer(latency)
+    with serving(ChatServer(latency)) as server:
+        yield server
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Runs this one in a thread."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -1,24 +1,30 @@
 """Two runners and two scorers share one run evenly, and keep a connection's limits together, also while one of them dies."""
 
-import urllib.request
-from collections.abc import Iterator, Mapping
+import json
+import subprocess
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 
+from deploy.local import plan
+from deploy.local.environment import inherited_environment
+from deploy.local.programs import told
 from deploy.local.settings import DEFAULTS, Settings
 from deploy.local.stack import Stack
 from tests.suite.builders import Builders, Json
 from tests.suite.client import Client
 from tests.suite.faults import findings, wait_for
-from tests.suite.target import ChatServer, chat_server
+from tests.suite.shares import EXECUTED, SCORED, count, shares
+from tests.suite.target import ChatServer, chat_server, serving
 
 LEASE = 6
 CONCURRENCY, PER_MINUTE = 40, 600
 # Each of two has half of it, give or take 20 %.
 LEAST, MOST = 0.4, 0.6
 LATE = 10
-EXECUTED, SCORED = "assay_cases_executed_total", "assay_cases_scored_total"
+JUDGED_AT_ONCE = 8
+CRITERIA = ("answers_question", "consistent_with_expected", "complete", "no_contradiction")
 
 
 @pytest.fixture(scope="module")
@@ -43,23 +49,6 @@ def target() -> Iterator[ChatServer]:
         yield server
 
 
-def count(stack: Stack, name: str) -> dict[str, float]:
-    """A counter of every process that has it, by the process's name."""
-    found: dict[str, float] = {}
-    for process, port in stack.ports().items():
-        if process.endswith("-metrics"):
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-                lines = answer.read().decode().splitlines()
-            found |= {process.removesuffix("-metrics"): float(line.split()[1]) for line in lines if line.startswith(f"{name} ")}
-    return found
-
-
-def shares(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """What part of the growth fell to each."""
-    grown = {name: after[name] - before[name] for name in after}
-    return {name: each / sum(grown.values()) for name, each in grown.items()}
-
-
 def a_set(build: Builders, target: ChatServer, cases: int, **limits: int) -> Json:
     """An independent set against the target, on a connection with these limits."""
     test_set = build.test_set(build.context(build.endpoint(target.base_url, **limits)))
@@ -79,10 +68,10 @@ def ended_though_one_was_killed(stack: Stack, build: Builders, target: ChatServe
 @pytest.mark.timeout(120)
 def test_one_run_is_shared_evenly_and_keeps_the_limit(stack: Stack, build: Builders, target: ChatServer) -> None:
     test_set = a_set(build, target, cases=2000, max_concurrency=CONCURRENCY)
-    executed, scored = count(stack, EXECUTED), count(stack, SCORED)
+    executed, scored = count(stack.ports(), EXECUTED), count(stack.ports(), SCORED)
     run = build.ended(build.run(test_set), within=60)
     assert run["completed_cases"] == len(target.began) == 2000
-    parts = shares(executed, count(stack, EXECUTED)) | shares(scored, count(stack, SCORED))
+    parts = shares(executed, count(stack.ports(), EXECUTED)) | shares(scored, count(stack.ports(), SCORED))
     assert set(parts) == {"runner-1", "runner-2", "scoring-1", "scoring-2"}
     assert all(LEAST <= part <= MOST for part in parts.values()), parts
     assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
@@ -97,7 +86,7 @@ def test_the_calls_at_once_of_a_connection_are_never_exceeded_while_a_runner_die
     run = ended_though_one_was_killed(stack, build, target, test_set)
     assert run["completed_cases"] == 1500
     assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
-    assert count(stack, EXECUTED)["runner-1"] > 0  # counted anew since it came back
+    assert count(stack.ports(), EXECUTED)["runner-1"] > 0  # counted anew since it came back
     assert findings(stack, [run["id"]]) == {}
 
 
@@ -109,3 +98,39 @@ def test_the_calls_a_minute_of_a_connection_hold_over_all_runners_while_one_dies
     allowed = (target.began[-1] - target.began[0]) * PER_MINUTE / 60
     # Each process may begin at once, the restarted one too; and what a busy machine sent late may arrive together.
     assert len(target.began) <= allowed + 3 + LATE
+
+
+class JudgeServer(ChatServer):
+    """Finds every answer right."""
+
+    def answer(self, question: str, key: str) -> str:
+        """The verdict on whatever is asked."""
+        super().answer(question, key)
+        asked = ("holds",) if "Is 7 greater than 3?" in question else CRITERIA
+        return json.dumps({"reasoning": "It says the same.", **dict.fromkeys(asked, True)})
+
+
+@pytest.fixture
+def judge(stack: Stack, build: Builders) -> Iterator[JudgeServer]:
+    """Judges for the workspace, eight calls at a time."""
+    with serving(JudgeServer(latency=0.2)) as server:
+        connection = build.endpoint(server.base_url, max_concurrency=JUDGED_AT_ONCE)
+        command = plan.admin_command("judge", "set", "--workspace", stack.env()["ASSAY_WORKSPACE_ID"], "--connection", connection["id"])
+        subprocess.run(command, env={**inherited_environment(), **told("catalog", stack.folders)}, check=True, capture_output=True)
+        yield server
+
+
+@pytest.mark.timeout(180)
+def test_the_calls_at_once_of_a_judge_are_never_exceeded_by_two_scorers_while_one_dies(
+    stack: Stack, build: Builders, target: ChatServer, judge: JudgeServer
+) -> None:
+    test_set = build.test_set(build.context(build.endpoint(target.base_url, max_concurrency=CONCURRENCY)))
+    build.rows(test_set, [f"question {number},x,semantic_quality" for number in range(200)])
+    run = build.run(test_set)
+    assert wait_for(lambda: len(judge.began), lambda calls: calls >= 40, within=30) < 200
+    stack.kill("scoring-1")
+    run = build.ended(run, within=90)
+    assert (run["passed_cases"], run["error_cases"]) == (200, 0)
+    assert JUDGED_AT_ONCE / 2 < judge.most_in_flight <= JUDGED_AT_ONCE
+    assert count(stack.ports(), SCORED)["scoring-2"] > 0
+    assert findings(stack, [run["id"]]) == {}

@@ -1,0 +1,156 @@
+"""The limits of a judge's connection over all scoring processes, on real Postgres."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from services.scoring import store
+from services.scoring.entities import Endpoint
+from services.scoring.slots import Slots
+from shared.ids import new_id
+from shared.postgres import Database, open_pool
+from tests.servers import PostgresServer
+
+LEASE = timedelta(seconds=30)
+
+
+@pytest.fixture(scope="module")
+def url(postgres: PostgresServer) -> str:
+    return postgres.create(["scoring"])["scoring"]
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    database = Database(await open_pool(url, 8))
+    async with database.connection() as connection:
+        await connection.execute("TRUNCATE judging_processes")
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    return Endpoint(f"http://judge/{new_id()}", "m", max_concurrency=4)
+
+
+class Judging:
+    """Processes that judge, and how many calls they have in flight together and each."""
+
+    def __init__(self, *slots: Slots) -> None:
+        self.slots = slots
+        self.now = self.most = 0
+        self.most_of = dict.fromkeys(slots, 0)
+        self.calls = dict.fromkeys(slots, 0)
+        self._now_of = dict.fromkeys(slots, 0)
+
+    async def call(self, slots: Slots, endpoint: Endpoint, seconds: float = 0.1) -> None:
+        async with slots.slot(endpoint):
+            self.calls[slots] += 1
+            self.now += 1
+            self._now_of[slots] += 1
+            self.most = max(self.most, self.now)
+            self.most_of[slots] = max(self.most_of[slots], self._now_of[slots])
+            await asyncio.sleep(seconds)
+            self.now -= 1
+            self._now_of[slots] -= 1
+
+
+async def live(database: Database, count: int, lease: timedelta = LEASE) -> list[Slots]:
+    """So many processes that have joined."""
+    made = [Slots(database, lease) for _ in range(count)]
+    for each in made:
+        await each.beat()
+    return made
+
+
+async def takes_one(slots: Slots, endpoint: Endpoint, within: float = 0.3) -> bool:
+    """Whether a call may begin in that time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within), slots.slot(endpoint):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("processes", "limit", "share"), [(1, 4, 4), (2, 4, 2), (2, 3, 2), (3, 4, 2), (2, 1, 1)])
+async def test_all_together_keep_the_limit_and_each_its_share(database: Database, processes: int, limit: int, share: int) -> None:
+    endpoint = Endpoint(f"http://judge/{new_id()}", "m", max_concurrency=limit)
+    judging = Judging(*await live(database, processes))
+    await asyncio.gather(*(judging.call(slots, endpoint) for slots in judging.slots for _ in range(8)))
+    assert limit / 2 < judging.most <= limit
+    assert set(judging.most_of.values()) <= set(range(1, share + 1))
+    assert set(judging.calls.values()) == {8}
+
+
+async def test_what_a_dead_process_held_is_free_once_its_lease_has_run_out(database: Database, endpoint: Endpoint) -> None:
+    [dead] = await live(database, 1)
+    [alive] = await live(database, 1)
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(2):
+            await held.enter_async_context(dead.slot(endpoint))
+        async with alive.slot(endpoint), alive.slot(endpoint):
+            assert not await takes_one(alive, endpoint)
+            async with database.connection() as connection:
+                await connection.execute("UPDATE judging_processes SET lease_until = now() - interval '1 s' WHERE id = $1", dead.id)
+            async with alive.slot(endpoint), alive.slot(endpoint):
+                assert not await takes_one(alive, endpoint)
+        assert not await takes_one(dead, endpoint)  # without a lease no call begins
+    async with alive.slot(endpoint), alive.slot(endpoint), alive.slot(endpoint), alive.slot(endpoint):
+        pass
+
+
+async def test_a_slot_whose_release_was_lost_is_free_to_its_own_process(database: Database, endpoint: Endpoint) -> None:
+    [slots] = await live(database, 1)
+    key = (await first_key(database, slots, endpoint), 4)
+    async with database.connection() as connection:
+        taken = [await store.take_slot(connection, key, slots.id, range(1, 1)) for _ in range(20)]
+        assert set(taken) <= {1, 2, 3, 4}  # never None, though it gave none back
+        assert await store.take_slot(connection, key, slots.id, {1, 2, 3, 4}) is None
+    assert await takes_one(slots, endpoint)
+
+
+async def first_key(database: Database, slots: Slots, endpoint: Endpoint) -> str:
+    """The name under which an endpoint's slots are kept."""
+    async with slots.slot(endpoint), database.connection() as connection:
+        return str(await connection.fetchval("SELECT endpoint FROM judge_slots WHERE holder = $1", slots.id))
+
+
+async def test_a_call_that_is_given_up_while_it_waits_leaves_nothing_behind(database: Database, endpoint: Endpoint) -> None:
+    [slots] = await live(database, 1)
+    async with contextlib.AsyncExitStack() as held:
+        for _ in range(4):
+            await held.enter_async_context(slots.slot(endpoint))
+        assert not await takes_one(slots, endpoint, within=0.1)
+    async with database.connection() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM judge_slots WHERE holder = $1", slots.id) == 0
+    assert await takes_one(slots, endpoint)
+
+
+async def test_endpoints_and_keys_have_limits_of_their_own(database: Database, endpoint: Endpoint) -> None:
+    [slots] = await live(database, 1)
+    one = Endpoint(endpoint.base_url, "m", max_concurrency=1)
+    async with slots.slot(one):
+        assert await takes_one(slots, Endpoint(endpoint.base_url, "m", "another key", max_concurrency=1))
+        assert not await takes_one(slots, Endpoint(endpoint.base_url, "another model", max_concurrency=1))
+
+
+async def test_calls_a_minute_are_spaced_over_all_processes(database: Database, endpoint: Endpoint) -> None:
+    apart = timedelta(seconds=10)
+    async with database.connection() as connection, database.connection() as another:
+        waits = [await store.pace(each, endpoint.base_url, apart) for each in (connection, another, connection, another)]
+    assert waits == [pytest.approx(10 * number, abs=5) for number in range(4)]
+
+
+async def test_one_that_leaves_gives_its_share_to_the_others(database: Database, endpoint: Endpoint) -> None:
+    [staying] = await live(database, 1)
+    leaving = Slots(database, LEASE)
+    task = asyncio.create_task(leaving.run())
+    async with asyncio.timeout(5):
+        while not await takes_one(leaving, endpoint):
+            pass
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    async with staying.slot(endpoint), staying.slot(endpoint), staying.slot(endpoint), staying.slot(endpoint):
+        pass
