@@ -16,7 +16,7 @@ STARTED = if [ ! -x $(PY) ]; then echo "The stack was never started; make up."; 
 
 .PHONY: help
 help: ## list every target
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
 
 .PHONY: up
 up: venv ## start the whole stack on loopback, or bring a running one up to date; returns when it answers
@@ -51,6 +51,11 @@ demo: up ## evaluate two versions of an answerer on 303 questions; TARGET=<opena
 test: dev ## run every test against real servers; ARGS="-k csv -x" goes to pytest
 	@$(PY) -m pytest -n 3 --no-loadscope-reorder $(ARGS)
 
+.PHONY: chart-test
+chart-test: dev ## lint, render, validate and examine the Kubernetes chart; ARGS goes to pytest
+	@tests/chart/tools.sh
+	@ASSAY_CHART_TOOLS=.local/chart $(PY) -m pytest -n 2 tests/chart $(ARGS)
+
 .PHONY: bench
 bench: dev ## print how fast it is on this machine; asserts nothing
 	@$(PY) -m tests.bench $(ARGS)
@@ -84,6 +89,7 @@ stubs: dev ## build the stubs for internal gRPC clients as a wheel in .local/stu
 lock: dev ## compile the locks from pyproject.toml; UPGRADE=1 takes newer versions
 	@.local/venv/bin/uv pip compile $(LOCK) --extra embedded --extra model -o deploy/requirements.lock pyproject.toml
 	@.local/venv/bin/uv pip compile $(LOCK) --all-extras -c deploy/requirements.lock -o deploy/requirements-dev.lock pyproject.toml
+	@.local/venv/bin/uv pip compile $(LOCK) -o deploy/requirements-chart.lock tests/chart/tools.in
 	@.local/venv/bin/uv pip compile $(LOCK) -c deploy/requirements.lock -o deploy/docker/service.lock pyproject.toml
 	@for group in build gateway; do .local/venv/bin/uv pip compile $(LOCK) -c deploy/requirements.lock -o deploy/docker/$$group.lock --group $$group; done
 LOCK := --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --python-version 3.11 $(if $(UPGRADE),--upgrade)

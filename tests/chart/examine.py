@@ -35,7 +35,9 @@ def schemas(documents: list[dict[str, Any]], version: str) -> Iterator[str]:
         name = f"{version} {kind}/{document['metadata']['name']}"
         model = MODELS.get((api, kind))
         try:
-            found = faults_of(document, model) if model else [fault.message for fault in validator(version, api, kind).iter_errors(document)]
+            found = (
+                faults_of(document, model) if model else [fault.message for fault in validator(version, api, kind).iter_errors(document)]
+            )
         except FileNotFoundError:
             found = [f"{api} has no such kind"]
         yield from (f"{name}: {fault}" for fault in found)

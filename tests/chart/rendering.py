@@ -47,7 +47,7 @@ class Workload:
 
     @property
     def component(self) -> str:
-        """catalog, gateway, migrations …"""
+        """Its name among the chart's: catalog, gateway, migrations."""
         return str(self.metadata["labels"]["app.kubernetes.io/component"])
 
     @property

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.docker import gateway
 from deploy.local import binaries
+from gateway import certificates
 from gateway.openapi.__main__ import write
 from gateway.render import render as envoy_yaml
 from shared import config
@@ -19,7 +20,8 @@ def test_envoy_takes_what_the_pod_renders(case: str, tmp_path: Path) -> None:
     told = {name: value for name, value in render(case).variables("gateway").items() if isinstance(value, str)}
     descriptor = ROOT / "gen" / "assay.pb"
     write(descriptor, tmp_path)
-    given = replace(gateway.settings(config.read(gateway.Config, told)), descriptor=descriptor, documents=str(tmp_path))
+    given = replace(gateway.settings(config.read(gateway.Config, told), str(tmp_path)), descriptor=descriptor, documents=str(tmp_path))
+    certificates.write(given.tls, given.listen_tls, tmp_path)
     file = tmp_path / "envoy.yaml"
     file.write_text(envoy_yaml(given))
     command = [binaries.envoy(), "--mode", "validate", "-c", str(file), "--log-level", "warning"]

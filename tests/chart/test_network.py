@@ -65,7 +65,9 @@ def test_only_runner_and_scoring_reach_model_endpoints(case: str) -> None:
 
 
 def test_model_endpoints_are_public_but_for_the_networks_that_are_allowed() -> None:
-    (rule,) = [rule for rule in of_component(render("everything"), "runner")["egress"] if {entry["port"] for entry in rule["ports"]} == {443, 8000}]
+    (rule,) = [
+        rule for rule in of_component(render("everything"), "runner")["egress"] if {entry["port"] for entry in rule["ports"]} == {443, 8000}
+    ]
     blocks = [peer["ipBlock"] for peer in rule["to"]]
     assert [block["cidr"] for block in blocks] == ["0.0.0.0/0", "::/0", "10.1.0.0/16", "192.168.7.0/24"]
     assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16"} <= set(blocks[0]["except"])
@@ -104,6 +106,8 @@ def test_metrics_are_closed_where_nobody_is_named() -> None:
 
 def test_traces_leave_where_there_are_any() -> None:
     for component in (*SERVICES, "gateway"):
-        ports = {case: {entry["port"] for rule in of_component(render(case), component)["egress"] for entry in rule["ports"]} for case in GUARDED}
+        ports = {
+            case: {entry["port"] for rule in of_component(render(case), component)["egress"] for entry in rule["ports"]} for case in GUARDED
+        }
         assert 4317 in ports["production"]
         assert 4317 not in ports["defaults"]

@@ -10,12 +10,20 @@ from tests.chart.rendering import CASES, RefusedError, render
 @pytest.mark.parametrize("case", CASES)
 def test_one_counts_the_pods(case: str) -> None:
     rendered = render(case)
-    scalers = [scaler["spec"]["scaleTargetRef"]["name"] for kind in ("HorizontalPodAutoscaler", "ScaledObject") for scaler in rendered.of(kind)]
+    scalers = [
+        scaler["spec"]["scaleTargetRef"]["name"] for kind in ("HorizontalPodAutoscaler", "ScaledObject") for scaler in rendered.of(kind)
+    ]
     fixed = [deployment["metadata"]["name"] for deployment in rendered.of("Deployment") if "replicas" in deployment["spec"]]
     assert sorted([*scalers, *fixed]) == sorted(deployment["metadata"]["name"] for deployment in rendered.of("Deployment"))
 
 
-@pytest.mark.parametrize("settings", [("services.runner.hpa.enabled=true", "services.runner.keda.enabled=true"), ("defaults.hpa.enabled=true", "services.runner.keda.enabled=true")])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("services.runner.hpa.enabled=true", "services.runner.keda.enabled=true"),
+        ("defaults.hpa.enabled=true", "services.runner.keda.enabled=true"),
+    ],
+)
 def test_both_autoscalers_at_once_are_refused(settings: tuple[str, ...]) -> None:
     with pytest.raises(RefusedError, match="runner"):
         render("defaults", settings=settings)

@@ -11,10 +11,10 @@ from tests.chart.rendering import CASES, EXAMPLES, SERVICES, render
 
 LEFT_TO_THE_IMAGE = {"ASSAY_DOCUMENTATION", "ASSAY_MODEL_DIR"}
 """Places of files that the image holds; its Dockerfile sets them, or their defaults are right."""
-LEFT_TO_THE_DEFAULT = {"ASSAY_ADMIN_LISTEN"}
-"""The gateway's: Envoy's admin page stays on loopback. Its log level is Envoy's own, and stays too."""
-PENDING = {"ASSAY_TLS_CERT", "ASSAY_TLS_KEY", "ASSAY_TLS_CA", "ASSAY_HEALTH_LISTEN"}
-"""What `tls.enabled` tells code that doesn't read it yet. Once a Config has a field of that name, it goes from this list."""
+LEFT_TO_THE_DEFAULT = {"ASSAY_ADMIN_LISTEN", "ASSAY_LOG_LEVEL", *(f"ASSAY_LISTEN_TLS_{part}" for part in ("CERT", "KEY", "CA"))}
+"""The gateway's: Envoy's admin page stays on loopback, its log level is its own, and TLS with clients ends at the Ingress."""
+TLS = {"ASSAY_TLS_CERT", "ASSAY_TLS_KEY", "ASSAY_TLS_CA", "ASSAY_HEALTH_LISTEN"}
+"""Told where `tls.enabled`, and only there."""
 NOT_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES"}
 """Read by OpenTelemetry itself."""
 MODULES = {**{name: f"services.{name}.__main__" for name in SERVICES}, "gateway": "deploy.docker.gateway"}
@@ -30,9 +30,9 @@ def settings_of(component: str) -> dict[str, Field[Any]]:
 @pytest.mark.parametrize("case", CASES)
 def test_a_container_is_told_every_setting_of_its_code_and_no_other(case: str, component: str) -> None:
     told, known = set(render(case).variables(component)), set(settings_of(component))
-    assert told - known <= PENDING | NOT_OURS
-    silent = LEFT_TO_THE_IMAGE if component in SERVICES else LEFT_TO_THE_DEFAULT | {"ASSAY_LOG_LEVEL"}
-    assert known - told - PENDING <= silent
+    assert told - known <= NOT_OURS
+    assert known - told - TLS <= (LEFT_TO_THE_IMAGE if component in SERVICES else LEFT_TO_THE_DEFAULT)
+    assert known & told & TLS in (set(), known & TLS)
 
 
 @pytest.mark.parametrize("component", SERVICES)
@@ -41,9 +41,14 @@ def test_what_has_no_default_comes_from_the_chart_or_from_the_image(component: s
     assert needed <= set(render("defaults").variables(component)) | LEFT_TO_THE_IMAGE
 
 
-def test_what_is_pending_is_not_read_yet() -> None:
-    read = {name for component in MODULES for name in settings_of(component)}
-    assert read & PENDING == set(), "take these from PENDING: the code reads them now"
+@pytest.mark.parametrize("component", MODULES)
+def test_certificates_are_mounted_where_they_are_looked_for(component: str) -> None:
+    rendered = render("production with TLS")
+    told, container = rendered.variables(component), rendered.workload(component).container
+    (folder,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "tls"]
+    assert {told[f"ASSAY_TLS_{part}"] for part in ("CERT", "KEY", "CA")} == {
+        f"{folder}/{file}" for file in ("tls.crt", "tls.key", "ca.crt")
+    }
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -47,5 +47,9 @@ def test_the_example_of_nats_says_what_the_services_need() -> None:
     values = yaml.safe_load(re.sub(r"<< (.*?) >>", r'"\1"', text))
     assert values["config"]["jetstream"]["merge"] == {"sync_interval": "always"}
     assert values["config"]["cluster"]["replicas"] == int(str(render("production").variables("runner")["ASSAY_NATS_REPLICAS"]))
-    (port,) = {trigger["metadata"]["natsServerMonitoringEndpoint"].rpartition(":")[2] for scaler in render("production").of("ScaledObject") for trigger in scaler["spec"]["triggers"]}
+    (port,) = {
+        trigger["metadata"]["natsServerMonitoringEndpoint"].rpartition(":")[2]
+        for scaler in render("production").of("ScaledObject")
+        for trigger in scaler["spec"]["triggers"]
+    }
     assert values["config"]["monitor"]["port"] == int(port)

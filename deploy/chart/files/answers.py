@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script for the test pod, never imported
 """Asks every service something through the gateway, without credentials: each must answer by itself that they are missing."""
 
 import sys

@@ -17,7 +17,7 @@ catalog:
   secrets: [encryptionKeys]
 runner:
   calls: [catalog, scoring, reporting]
-  settings: [publicUrl, allowedOrigins, allowedNetworks, leaseSeconds]
+  settings: [publicUrl, allowedOrigins, allowedNetworks, leaseSeconds, abandonedCallSeconds]
   leavesCluster: true
   backlog:
     - {stream: WORK, consumer: runner-tickets}
@@ -59,6 +59,9 @@ ASSAY_METRICS_LISTEN: "0.0.0.0:{{ include "assay.metricsPort" .root }}"
 ASSAY_NATS_REPLICAS: {{ .root.Values.nats.replicas | quote }}
 ASSAY_REQUESTS_PER_SECOND: {{ $config.requestsPerSecond | quote }}
 ASSAY_LOG_LEVEL: {{ $config.logLevel | quote }}
+ASSAY_NATS_CA: {{ .root.Values.nats.tls.ca | quote }}
+ASSAY_NATS_CERT: {{ .root.Values.nats.tls.cert | quote }}
+ASSAY_NATS_KEY: {{ .root.Values.nats.tls.key | quote }}
 {{- range .is.calls }}
 ASSAY_{{ upper . }}_ADDRESS: "dns:///{{ include "assay.address" (dict "root" $.root "component" .) }}"
 {{- end }}
