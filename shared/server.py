@@ -13,7 +13,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 
-from shared import observe, tls
+from shared import observe, tls, tracing
 from shared.interceptors import Boundary, Context
 
 GRACE_SECONDS = 10.0
@@ -81,6 +81,7 @@ async def serve(app: App) -> None:
         await _stop(server, app)
         if probes is not None:
             await probes.stop(None)
+        tracing.stop()
 
 
 def _bound(server: grpc.aio.Server, app: App) -> int:

@@ -6,7 +6,8 @@ Sampling and batching are the SDK's own, by its OTEL_ settings.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,8 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 HEADER = "traceparent"
 OURS = "assay"
 OUR_FAULT = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
-# A collector that is away must not hold up a drain.
-LAST_WORDS_MS = 2_000
+# A collector that is away must not hold up a drain: by itself the SDK waits for 30 s.
+LAST_WORDS_SECONDS = 2.0
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 
@@ -29,6 +30,7 @@ _PROPAGATOR = TraceContextTextMapPropagator()
 @dataclass
 class _Tracing:
     tracer: Tracer | None = None
+    finish: Callable[[], None] = lambda: None
 
 
 _TRACING = _Tracing()
@@ -47,9 +49,23 @@ def start(service: str, instance: str, environment: Mapping[str, str]) -> None:
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     resource = Resource.create({"service.name": service, "service.namespace": OURS, "service.instance.id": instance})
-    provider = Provider(resource=resource)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider, exporter = Provider(resource=resource, shutdown_on_exit=False), OTLPSpanExporter()
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     use(provider)
+
+    def finish() -> None:
+        sending = threading.Thread(target=provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(LAST_WORDS_SECONDS)
+        exporter.shutdown()
+
+    _TRACING.finish = finish
+
+
+def stop() -> None:
+    """Sends what is left, for 2 s at most; the last thing that a process does."""
+    use(None)
+    _TRACING.finish()
 
 
 def use(provider: TracerProvider | None) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from assay.runner.internal.v1 import events_pb2
+from deploy.local import ports
 from shared import observe, outbox, tracing
 from shared.channels import ServiceIdentity
 from shared.outbox import Event
@@ -156,3 +158,21 @@ async def test_log_lines_name_run_workspace_and_trace(capsys: pytest.CaptureFixt
     assert '"run_id": "another"' in line
     assert f'"trace_id": "{TRACE:032x}"' in line
     assert "nobody" not in line
+
+
+def test_a_collector_that_is_away_holds_up_no_drain(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{ports.any_free()}"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    tracing.start("runner", "runner-1", told)
+    assert tracing.on()
+    tracing.served(tracing.serving(PATH, (), internal=False), "OK")
+    began = time.monotonic()
+    tracing.stop()
+    assert time.monotonic() - began < tracing.LAST_WORDS_SECONDS + 3
+    assert not tracing.on()
+
+
+def test_without_an_endpoint_nothing_is_started() -> None:
+    tracing.start("runner", "runner-1", {"OTEL_EXPORTER_OTLP_ENDPOINT": ""})
+    assert not tracing.on()
