@@ -49,9 +49,9 @@ class Evaluations:
         made = self.gateway.create("/v1/connections", name=name, **connection)
         return self.gateway.create("/v1/contexts", name=name, connection_id=made["id"])
 
-    def test_set(self, context: Json, name: str) -> Json:
-        """An empty set whose cases stand alone."""
-        return self.gateway.create("/v1/evaluation/test-sets", context_id=context["id"], name=name, mode="independent")
+    def test_set(self, context: Json, name: str, mode: str = "independent") -> Json:
+        """An empty set, whose cases stand alone unless the mode says otherwise."""
+        return self.gateway.create("/v1/evaluation/test-sets", context_id=context["id"], name=name, mode=mode)
 
     def upload(self, test_set: Json, content: bytes) -> float:
         """Seconds that the upload took. Raises BenchFailedError if a row was refused."""
@@ -61,10 +61,10 @@ class Evaluations:
             raise BenchFailedError(f"the CSV was refused: {answer['errors'][0]}")
         return time.monotonic() - began
 
-    def run(self, test_set: Json, context: Json) -> tuple[float, Json]:
+    def run(self, test_set: Json, context: Json, **wishes: object) -> tuple[float, Json]:
         """Seconds from the start to the run being read as completed, and the run."""
         began = time.monotonic()
-        started = self.gateway.create("/v1/evaluation/runs", test_set_id=test_set["id"], context_id=context["id"])
+        started = self.gateway.create("/v1/evaluation/runs", test_set_id=test_set["id"], context_id=context["id"], **wishes)
         run = self.gateway.completed(started["id"], RUN_SECONDS)
         return time.monotonic() - began, run
 
@@ -125,7 +125,7 @@ def costs(case: str, watch: Watch, cases_run: int) -> Iterator[Figure]:
 
 def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
     """(b): 20,000 cases against an endpoint that takes 50 ms, 100 at a time."""
-    with _endpoint() as url:
+    with endpoint() as url:
         context = bench.context("bench endpoint", kind="openai", base_url=f"{url}/v1", model="bench", max_concurrency=CONCURRENCY)
         test_set = bench.test_set(context, "bench endpoint")
         for _ in range(2):
@@ -133,7 +133,7 @@ def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
         with Watch(pid_file) as watch:
             took, run = bench.run(test_set, context)
             cost = list(costs("b", watch, run["total_cases"]))
-        stats = _stats(url)
+        stats = told_by(url)
         bench.say(f"    {took:.2f} s, {run['passed_cases']} of {run['total_cases']} passed")
         bench.forget(test_set)
     total = run["total_cases"]
@@ -146,9 +146,9 @@ def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
 
 
 @contextlib.contextmanager
-def _endpoint() -> Iterator[str]:
+def endpoint(delay_seconds: float = 0.05) -> Iterator[str]:
     """The URL of a mock endpoint in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.mock_endpoint"]
+    command = [sys.executable, "-m", "tests.bench.mock_endpoint", str(delay_seconds)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mock:
         try:
             yield f"http://127.0.0.1:{int(mock.stdout.readline()) if mock.stdout else 0}"
@@ -158,7 +158,8 @@ def _endpoint() -> Iterator[str]:
             mock.wait(STOP_SECONDS)
 
 
-def _stats(url: str) -> Json:
+def told_by(url: str) -> Json:
+    """What a mock endpoint saw."""
     with urllib.request.urlopen(f"{url}/stats", timeout=STOP_SECONDS) as response:  # noqa: S310 - our own loopback URL
         stats: Json = load(response)
         return stats

@@ -1,4 +1,5 @@
-"""A chat endpoint that answers `ok` after 50 ms: `python -m tests.bench.mock_endpoint` prints its port and serves until stdin ends.
+"""A chat endpoint that answers `ok` after 50 ms, or so many seconds as are named: `python -m tests.bench.mock_endpoint [0.2]`
+prints its port and serves until stdin ends.
 
 A bare asyncio protocol, since it shares the machine with what is measured. GET /stats tells what it saw and its own CPU time.
 """
@@ -39,8 +40,8 @@ class Seen:
 class Endpoint(asyncio.Protocol):
     """One kept-alive connection."""
 
-    def __init__(self, seen: Seen, loop: asyncio.AbstractEventLoop) -> None:
-        self._seen, self._loop, self._rest = seen, loop, b""
+    def __init__(self, seen: Seen, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+        self._seen, self._loop, self._delay, self._rest = seen, loop, delay, b""
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -62,7 +63,7 @@ class Endpoint(asyncio.Protocol):
         seen.calls += 1
         seen.now += 1
         seen.most = max(seen.most, seen.now)
-        self._loop.call_later(DELAY_SECONDS, self._answer)
+        self._loop.call_later(self._delay, self._answer)
 
     def _answer(self) -> None:
         self._seen.now -= 1
@@ -85,9 +86,9 @@ def _end_of_request(buffer: bytes) -> int | None:
     return end if len(buffer) >= end else None
 
 
-async def _serve() -> None:
+async def _serve(delay: float) -> None:
     loop, seen = asyncio.get_running_loop(), Seen()
-    server = await loop.create_server(lambda: Endpoint(seen, loop), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: Endpoint(seen, loop, delay), "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     # Whoever started it holds the other end of stdin: it can't outlive him.
@@ -95,4 +96,4 @@ async def _serve() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve())
+    uvloop.run(_serve(float(sys.argv[1]) if len(sys.argv) > 1 else DELAY_SECONDS))
