@@ -15,7 +15,7 @@ from rich.console import Console
 from tests.bench.figures import Figure, show
 from tests.cluster import checks, installation
 from tests.cluster.chart import NotRenderedError, render
-from tests.cluster.checks import Site
+from tests.cluster.checks import Rounds, Site
 from tests.cluster.clients import RefusedError
 from tests.cluster.containers import ContainerFailedError
 from tests.cluster.installation import Images
@@ -51,6 +51,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--gateway", default="assay-gateway:latest", help="image of the gateway")
     parser.add_argument("--helm", default="", help="path of helm, if it isn't on PATH")
     parser.add_argument("--rounds", type=int, default=20, help="of restarts")
+    parser.add_argument("--minutes", type=float, default=30, help="after which no further round is begun")
     parser.add_argument("--only", default="", metavar="a,b,…", help=f"of {', '.join(CHECKS)}")
     return parser.parse_args()
 
@@ -65,17 +66,17 @@ async def _checked(wanted: argparse.Namespace, folder: Path, say: Callable[[str]
         site = Site(running, say)
         figures = [Figure("start", "until a request was answered", f"{time.monotonic() - began:.1f} s")]
         try:
-            figures += await _all(site, names, wanted.rounds)
+            figures += await _all(site, names, Rounds(wanted.rounds, wanted.minutes))
         finally:
             _keep_logs(running)
         return figures
 
 
-async def _all(site: Site, names: Sequence[str], rounds: int) -> list[Figure]:
+async def _all(site: Site, names: Sequence[str], rounds: Rounds) -> list[Figure]:
     known: dict[str, Callable[[Site], Awaitable[list[Figure]]]] = {
         "demo": checks.demo,
         "leader": checks.leader_killed,
-        "rolling": partial(checks.rolling_restarts, rounds=rounds),
+        "rolling": partial(checks.rolling_restarts, wanted=rounds),
         "migration": checks.migration,
         "oracle": checks.nothing_wrong,
     }

@@ -120,21 +120,35 @@ async def _run_through_a_kill(site: Site, client: Client, subject: Subject, stre
     ]
 
 
-async def rolling_restarts(site: Site, rounds: int) -> list[Figure]:
-    """SIGTERM to one process of every service at once, then to the other, `rounds` times, under load."""
+@dataclass(frozen=True)
+class Rounds:
+    """How often, and for how long at most."""
+
+    number: int
+    minutes: float
+
+
+async def rolling_restarts(site: Site, wanted: Rounds) -> list[Figure]:
+    """SIGTERM to one process of every service at once, then to the other, again and again, under load."""
+    deadline = time.monotonic() + 60 * wanted.minutes
+    rounds, seen = 0, 0
     stops: list[float] = []
     killed: list[str] = []
     with chat_server(LATENCY) as endpoint:
         async with _client(site) as client:
             subject = await make_subject(client, endpoint.base_url, CASES, CONCURRENCY)
             async with Crowd(client, subject):
-                for number in range(1, rounds + 1):
+                while rounds < wanted.number and time.monotonic() < deadline:
                     for process in (1, 2):
                         stops += await _restarted(site.installation.numbered(process), killed)
                         await asyncio.sleep(SETTLE)
-                    site.say(f"round {number}: {client.tally.requests} requests, {len(client.tally.failures)} failed")
+                    rounds += 1
+                    site.say(f"round {rounds}: {client.tally.requests} requests, {client.tally.retried} retried, {len(stops)} restarts")
+                    for failure in client.tally.failures[seen:]:
+                        site.say(f"  failed: {failure}")
+                    seen = len(client.tally.failures)
     return [
-        Figure("rolling", "processes ended by SIGTERM", str(len(stops)), note=f"{rounds} rounds"),
+        Figure("rolling", "processes ended by SIGTERM", str(len(stops)), note=f"in {rounds} rounds"),
         Figure("rolling", "  slowest to end", f"{max(stops):.1f} s", "<= 15 s", f"median {quantile(sorted(stops), 0.5):.1f} s"),
         Figure("rolling", "  that had to be killed", str(len(killed)), "0", ", ".join(killed[:4])),
         *_of_load("rolling", client.tally),
@@ -159,7 +173,9 @@ def _of_load(case: str, tally: Tally) -> list[Figure]:
     wrong = [run.id for run in tally.runs if run.status != "completed" or run.results != run.cases]
     latencies = sorted(tally.latencies)
     return [
-        Figure(case, "requests", str(tally.requests), note=f"p99 {1000 * quantile(latencies, 0.99):.0f} ms, retries among them"),
+        Figure(
+            case, "requests", str(tally.requests), note=f"p99 {1000 * quantile(latencies, 0.99):.0f} ms, the wait before a retry included"
+        ),
         Figure(case, "  answered 503 and tried again once", str(tally.retried)),
         Figure(case, "  failed", str(len(tally.failures)), "0", "; ".join(tally.failures[:3])),
         Figure(case, "runs", str(len(tally.runs)), note=f"{CASES} cases each"),

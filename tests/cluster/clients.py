@@ -171,7 +171,7 @@ class Crowd:
     async def _read(self) -> None:
         paths = (
             "/v1/contexts",
-            "/v1/evaluation/test-sets",
+            f"/v1/evaluation/test-sets?context_id={self._subject.context_id}",
             f"/v1/evaluation/test-sets/{self._subject.test_set_id}/cases",
             f"/v1/evaluation/test-sets/{self._subject.test_set_id}/history",
             f"/v1/evaluation/runs/{self._last_run}",
@@ -183,7 +183,8 @@ class Crowd:
 
     async def _write(self) -> None:
         made = await self._client.post(
-            "/v1/evaluation/test-sets", {"context_id": self._subject.context_id, "name": "w", "mode": "scenario"}
+            f"/v1/evaluation/test-sets?context_id={self._subject.context_id}",
+            {"context_id": self._subject.context_id, "name": "w", "mode": "scenario"},
         )
         await self._client.delete(f"/v1/evaluation/test-sets/{made['id']}")
         await asyncio.sleep(WRITE_PAUSE)
