@@ -105,8 +105,8 @@ def served(span: Span | None, code: str) -> None:
 
 def about(**attributes: str) -> None:
     """Adds ids to the span that is current, each as assay.<name>."""
-    if _TRACING.tracer is not None:
-        trace.get_current_span().set_attributes({f"{OURS}.{name}": value for name, value in attributes.items()})
+    if _TRACING.tracer is not None and (span := trace.get_current_span()).is_recording():
+        span.set_attributes({f"{OURS}.{name}": value for name, value in attributes.items()})
 
 
 @contextlib.contextmanager
