@@ -10,7 +10,7 @@ import jwt
 
 from shared import tls, tracing
 
-# UNAVAILABLE alone is tried again: every internal call is idempotent.
+# Tried again, since every internal call is idempotent: UNAVAILABLE, and the CANCELLED of a server that stops as a call arrives.
 RETRIES = {
     "name": [{}],
     "retryPolicy": {
@@ -18,7 +18,7 @@ RETRIES = {
         "initialBackoff": "0.1s",
         "maxBackoff": "1s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     },
 }
 SERVICE_CONFIG = json.dumps({"loadBalancingConfig": [{"round_robin": {}}], "methodConfig": [RETRIES]})

@@ -103,12 +103,24 @@ local function empty(handle)
   handle:headers():remove("content-type")
 end
 
+-- CANCELLED though the client still waits: the server stopped before it took the call, or in the midst of it. Both may be tried again.
+local function stopped(handle)
+  handle:headers():replace(":status", "503")
+  handle:headers():replace("retry-after", "1")
+  handle:headers():replace("content-type", "application/json")
+  local body = handle:body(true)
+  if not body then return end
+  local length = body:setBytes('{"code":14,"message":"the service can\'t be reached right now","details":[]}')
+  handle:headers():replace("content-length", tostring(length))
+end
+
 function envoy_on_response(handle)
   local headers = handle:headers()
   local status, is_local = headers:get("x-http-code"), headers:get("x-local-reply")
   remove(headers, PRIVATE)
   if is_grpc(headers) then return end
   remove(headers, GRPC)
+  if headers:get(":status") == "499" and not is_local then return stopped(handle) end
   if status then headers:replace(":status", status) end
   if status == "204" then return empty(handle) end
   if is_local then return tidy(handle) end

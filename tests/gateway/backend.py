@@ -88,6 +88,8 @@ class TestSets(test_sets_pb2_grpc.TestSetServiceServicer):
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "x" * 3500)
             case "too verbose":
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "x" * 16_000)
+            case "stopping":
+                await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
             case "slow":
                 await asyncio.sleep(30)
         return test_sets_pb2.TestSet(id=request.test_set_id)

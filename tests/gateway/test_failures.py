@@ -43,6 +43,12 @@ def test_a_stream_of_a_service_that_is_down_is_503(hasty: Gateway) -> None:
     assert hasty.send("GET", f"{RUNS}/a/events").refusal[:2] == (503, 14)
 
 
+def test_a_service_that_stops_as_a_call_arrives_is_503(hasty: Gateway) -> None:
+    answer = hasty.send("GET", f"{SETS}/stopping")
+    assert answer.refusal == (503, 14, "the service can't be reached right now")
+    assert answer.headers["retry-after"] == "1"
+
+
 def test_a_service_that_takes_too_long_is_504(hasty: Gateway) -> None:
     started = time.monotonic()
     assert hasty.send("GET", f"{SETS}/slow").refusal[:2] == (504, 4)
