@@ -49,7 +49,7 @@ demo: up ## evaluate two versions of an answerer on 303 questions; TARGET=<opena
 
 .PHONY: test
 test: dev ## run every test against real servers; ARGS="-k csv -x" goes to pytest
-	@$(PY) -m pytest -n 3 --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest -n 4 --no-loadscope-reorder $(ARGS)
 
 .PHONY: chart-test
 chart-test: dev ## lint, render, validate and examine the Kubernetes chart; ARGS goes to pytest

@@ -10,18 +10,27 @@ pytest_plugins = ["tests.servers"]
 
 UUID_TEXT = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 SUITE = "tests/suite/"
-# Each with a stack of its own, which it hurts.
-FAULTS = ("tests/suite/test_faults.py", "tests/suite/test_schedules.py", "tests/suite/test_backup.py")
-# These wait for leases and lost events: begun first, they end while the others use the cores.
-SLOWEST = (*FAULTS, SUITE, "tests/deploy/test_stack.py")
+# Each with a stack of its own, which it hurts or which is set up in its own way.
+FAULTS = tuple(f"{SUITE}test_{name}.py" for name in ("faults", "schedules", "backup", "shared_run", "traces"))
+# A worker and a stack beside that of the rest of the suite: both take minutes.
+FAMILIES = tuple(f"{SUITE}test_{name}" for name in ("famil", "openapi", "official", "simulations"))
+# The longest first, one for each worker; what waits for leases, minutes and lost events ends while the others use the cores.
+LONGEST = (FAULTS[0], FAMILIES[0], SUITE, FAULTS[1])
+
+
+def _together(nodeid: str) -> str:
+    """What a test stays together with on one worker: its file; the suite, in two halves, since the tests of each share a stack."""
+    file = nodeid.partition("::")[0]
+    if file in FAULTS or not file.startswith(SUITE):
+        return file
+    return FAMILIES[0] if file.startswith(FAMILIES) else SUITE
 
 
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # xdist ships no types
-    """Gives a worker whole files, and the whole suite to one: its tests share a stack."""
+    """Gives a worker all that stays together."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return SUITE if file.startswith(SUITE) and file not in FAULTS else file
+        return _together(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
@@ -39,5 +48,7 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return "a UUID" if isinstance(val, str) and UUID_TEXT.fullmatch(val) else None
 
 
-def _place(item: pytest.Item) -> int:
-    return next((index for index, prefix in enumerate(SLOWEST) if item.nodeid.startswith(prefix)), len(SLOWEST))
+def _place(item: pytest.Item) -> tuple[int, bool]:
+    together = _together(item.nodeid)
+    longest = LONGEST.index(together) if together in LONGEST else len(LONGEST)
+    return longest, not together.startswith((SUITE, "tests/deploy/"))
