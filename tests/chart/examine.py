@@ -1,46 +1,58 @@
 """Answers questions about manifests in the environment of the tools (deploy/requirements-chart.lock), which isn't ours.
 
-examine.py schemas|resources|promql <JSON on standard input; prints a JSON list of faults.
+examine.py core VERSION|custom|promql <JSON on standard input; prints a JSON list of faults.
 """
 
 import functools
+import importlib
 import json
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import promql_parser
-import pydantic
-from cloudcoil.models.cert_manager import v1 as cert_manager
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as prometheus
 from jsonschema import Draft202012Validator
 from kubernetes_validate.utils import all_versions, major_minor, schema_contents
 from referencing import Registry, Resource
 
 MODELS = {
-    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
-    ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
-    ("cert-manager.io/v1", "Issuer"): cert_manager.Issuer,
-    ("cert-manager.io/v1", "Certificate"): cert_manager.Certificate,
+    ("keda.sh/v1alpha1", "ScaledObject"): "keda.v1alpha1",
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): "prometheus_operator.v1",
+    ("monitoring.coreos.com/v1", "PrometheusRule"): "prometheus_operator.v1",
+    ("cert-manager.io/v1", "Issuer"): "cert_manager.v1",
+    ("cert-manager.io/v1", "Certificate"): "cert_manager.v1",
 }
-"""Custom resources: what their types are. Core kinds are known to kubernetes-validate."""
+"""Custom resources: the module of cloudcoil.models with their type, imported where it is needed: that takes seconds."""
+
+Document = dict[str, Any]
 
 
-def schemas(documents: list[dict[str, Any]], version: str) -> Iterator[str]:
-    """Faults of documents for a version of Kubernetes; an unknown kind is one."""
+def core(documents: list[Document], version: str) -> Iterator[str]:
+    """Faults of documents for a version of Kubernetes, custom resources aside; an unknown kind is one."""
     for document in documents:
         api, kind = document["apiVersion"], document["kind"]
-        name = f"{version} {kind}/{document['metadata']['name']}"
-        model = MODELS.get((api, kind))
+        if (api, kind) in MODELS:
+            continue
         try:
-            found = (
-                faults_of(document, model) if model else [fault.message for fault in validator(version, api, kind).iter_errors(document)]
-            )
+            found = [fault.message for fault in validator(version, api, kind).iter_errors(document)]
         except FileNotFoundError:
             found = [f"{api} has no such kind"]
-        yield from (f"{name}: {fault}" for fault in found)
+        yield from (f"{kind}/{document['metadata']['name']}: {fault}" for fault in found)
+
+
+def custom(documents: list[Document]) -> Iterator[str]:
+    """Faults of the custom resources among documents: wrong types, missing fields, and fields that their types don't know."""
+    for document in documents:
+        module = MODELS.get((document["apiVersion"], document["kind"]))
+        if module is None:
+            continue
+        model = getattr(importlib.import_module(f"cloudcoil.models.{module}"), document["kind"])
+        try:
+            known = model.model_validate(document).model_dump(by_alias=True, exclude_unset=True, mode="json")
+            found = list(lost(document, known, ""))
+        except ValueError as fault:
+            found = [str(fault)]
+        yield from (f"{document['kind']}/{document['metadata']['name']}: {fault}" for fault in found)
 
 
 @functools.cache
@@ -62,15 +74,6 @@ def folder(version: str) -> str:
     """Where the strict schemas of a version are; none but that version's own will do."""
     (full,) = {known for known in all_versions() if major_minor(known) == version}
     return f"kubernetes-json-schema/v{full}-local-strict"
-
-
-def faults_of(document: dict[str, Any], model: type[pydantic.BaseModel]) -> list[str]:
-    """What the type of a custom resource says: wrong types, missing fields, and fields that it doesn't know."""
-    try:
-        known = model.model_validate(document).model_dump(by_alias=True, exclude_unset=True, mode="json")
-    except pydantic.ValidationError as fault:
-        return [str(fault)]
-    return list(lost(document, known, ""))
 
 
 def lost(given: object, known: object, path: str) -> Iterator[str]:
@@ -95,13 +98,11 @@ def promql(expressions: list[str]) -> Iterator[str]:
             yield f"{expression}: {fault}"
 
 
-def all_schemas(given: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
-    """Faults of version -> documents."""
-    for version, documents in given.items():
-        yield from schemas(documents, version)
+def main(question: str, *details: str) -> None:
+    """The command line."""
+    asked: Callable[..., Iterator[str]] = {"core": core, "custom": custom, "promql": promql}[question]
+    print(json.dumps(list(asked(json.load(sys.stdin), *details))))  # noqa: T201 - its answer
 
-
-QUESTIONS: dict[str, Callable[[Any], Iterator[str]]] = {"schemas": all_schemas, "promql": promql}
 
 if __name__ == "__main__":
-    print(json.dumps(list(QUESTIONS[sys.argv[1]](json.load(sys.stdin)))))  # noqa: T201 - its answer
+    main(*sys.argv[1:])

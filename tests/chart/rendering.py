@@ -122,9 +122,9 @@ def values_of(case: str) -> list[str]:
     return [f"--values={file}" for file in CASES[case]]
 
 
-def examined(question: str, given: object) -> Any:
+def examined(given: object, question: str, *details: str) -> Any:
     """What examine.py answers, in the environment of the tools."""
-    command = [str(TOOLS / "venv" / "bin" / "python"), str(Path(__file__).with_name("examine.py")), question]
+    command = [str(TOOLS / "venv" / "bin" / "python"), str(Path(__file__).with_name("examine.py")), question, *details]
     done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

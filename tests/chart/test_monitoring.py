@@ -51,7 +51,7 @@ def expressions() -> list[str]:
 
 
 def test_prometheus_can_parse_every_expression() -> None:
-    assert examined("promql", expressions()) == []
+    assert examined(expressions(), "promql") == []
 
 
 @pytest.mark.parametrize("expression", expressions())
