@@ -100,8 +100,8 @@ def promql(expressions: list[str]) -> Iterator[str]:
 
 def main(question: str, *details: str) -> None:
     """The command line."""
-    asked: Callable[..., Iterator[str]] = {"core": core, "custom": custom, "promql": promql}[question]
-    print(json.dumps(list(asked(json.load(sys.stdin), *details))))  # noqa: T201 - its answer
+    questions: dict[str, Callable[..., Iterator[str]]] = {"core": core, "custom": custom, "promql": promql}
+    print(json.dumps(list(questions[question](json.load(sys.stdin), *details))))  # noqa: T201 - its answer
 
 
 if __name__ == "__main__":
