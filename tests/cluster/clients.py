@@ -183,7 +183,7 @@ class Crowd:
 
     async def _write(self) -> None:
         made = await self._client.post(
-            f"/v1/evaluation/test-sets?context_id={self._subject.context_id}",
+            "/v1/evaluation/test-sets",
             {"context_id": self._subject.context_id, "name": "w", "mode": "scenario"},
         )
         await self._client.delete(f"/v1/evaluation/test-sets/{made['id']}")
