@@ -15,6 +15,7 @@ OVER = frozenset({COMPLETED, FAILED})
 
 # The official client stops by itself at 50, and tells nobody.
 MOST_TURNS = 45
+MAX_MILLISECONDS = 2**31 - 1
 MAX_MESSAGES = 100
 BATCH = 20
 FAREWELL = "Thank you, goodbye."
@@ -98,9 +99,11 @@ class Step:
     def recording(self) -> Recording:
         """What an ended call leaves."""
         record = {"transcript": self.dialogue.transcript, "termination_reason": self.dialogue.ended}
+        # The client tells how long each message took; together they may be more than a result's column holds.
+        milliseconds = min(self.milliseconds, MAX_MILLISECONDS)
         if self.state == FAILED:
-            return Recording(None, self.reason, self.milliseconds, record)
-        return Recording(self.dialogue.output, None, self.milliseconds, record)
+            return Recording(None, self.reason, milliseconds, record)
+        return Recording(self.dialogue.output, None, milliseconds, record)
 
     def lines(self) -> list[tuple[str, str]]:
         """(role, content) as the client spells them; the last one is the simulated user's."""

@@ -74,7 +74,10 @@ class Reconciler:
     async def recordings(self) -> None:
         """Hands over client-driven runs whose last recording was not followed by it."""
         for run_id in await recording.unsubmitted(self._database):
-            await recording.submit_if_complete(self._database, run_id)
+            try:
+                await recording.submit_if_complete(self._database, run_id)
+            except Exception as fault:  # noqa: BLE001 one run's trouble must not be that of all after it
+                log.warning("a run could not be handed over", extra={"run_id": str(run_id), "fault": repr(fault)})
 
     async def calls(self) -> None:
         """Ends calls of chat mode whose client has left."""

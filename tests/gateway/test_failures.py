@@ -52,7 +52,7 @@ def test_a_service_that_stops_as_a_call_arrives_is_503(hasty: Gateway) -> None:
 def test_a_service_that_takes_too_long_is_504(hasty: Gateway) -> None:
     started = time.monotonic()
     assert hasty.send("GET", f"{SETS}/slow").refusal[:2] == (504, 4)
-    assert 0.9 < time.monotonic() - started < 2.5
+    assert 0.9 < time.monotonic() - started < 10
 
 
 def test_a_service_knows_its_deadline(hasty: Gateway, backend: Backend) -> None:

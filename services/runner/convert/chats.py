@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import Value
 
 from assay.runner.v1 import chat_calls_pb2 as pb
 from services.runner.chats import COMPLETED, FAILED, MAX_MESSAGES, OVER, TOOL, USER, ChatCall, Ending, Message, Sent, Step
+from services.runner.simulation import storable
 from services.runner.targets.tools import read_tool_calls
 from shared import json_values
 from shared.errors import Invalid
@@ -38,7 +39,8 @@ def _message(said: pb.SendChatMessageRequest.Message, index: int) -> Message:
         called = read_tool_calls(json_values.plain(said.tool_calls))
     except ValueError:
         raise Invalid({f"messages[{index}].tool_calls": "must be calls as OpenAI spells them"}) from None
-    calls = tuple({"id": call.id, "name": call.name, "arguments": call.arguments} for call in called)
+    # Arguments come as JSON inside a string: what can't be stored is seen only now.
+    calls = tuple(storable({"id": call.id, "name": call.name, "arguments": call.arguments}) for call in called)
     return Message(said.role, _text(said.content), calls, said.tool_call_id)
 
 

@@ -15,11 +15,12 @@ from services.runner.operations.recording import Recorder, Whose
 from services.runner.projects import NewTestRun
 from services.runner.store import runs
 from services.runner.subjects import Recording
-from shared.errors import NotFound
+from shared.errors import Invalid, NotFound
 from shared.idempotency import Effect, Key, answered, once
 from shared.postgres import Connection, Database
 
 PROJECT = "project"
+MAX_ANSWER_BYTES = 15 << 20
 SCORED_SECONDS, POLL_SECONDS = 5.0, 0.05
 
 
@@ -36,7 +37,11 @@ async def create(
 
     async def accept(connection: Connection) -> pb.CreatedTestRun:
         run = await opening.begin(connection, opened, accepting)
-        return convert.created(run, opened, with_outputs=asked.include_outputs)
+        made = convert.created(run, opened, with_outputs=asked.include_outputs)
+        if made.ByteSize() > MAX_ANSWER_BYTES:
+            # The gateway could not carry it, and the client would never learn of a run that waits for it.
+            raise Invalid({"dataset_name": f"its cases are more than {MAX_ANSWER_BYTES >> 20} MB together: split the dataset"})
+        return made
 
     return await once(database, key, Effect(pb.CreatedTestRun, accept))
 

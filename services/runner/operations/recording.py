@@ -19,7 +19,7 @@ from shared.outbox import Event
 from shared.postgres import Connection, Database, retrying
 from shared.topics import CASES_EXECUTED
 
-SLICE = 500
+SLICE = 50
 MOST_AT_ONCE = 64
 NOT_RECORDED = "no output was recorded before the run was closed"
 

@@ -228,7 +228,7 @@ async def test_a_slow_target_is_given_up(there: Endpoint, openai: OpenAI) -> Non
     began = time.monotonic()
     with pytest.raises(Failed, match=r"no answer within 0\.2 s"):
         await openai.ask(a_call(there, timeout=0.2))
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 4.5
 
 
 async def test_an_answer_may_not_be_larger_than_it_may_be(there: Endpoint, openai: OpenAI) -> None:

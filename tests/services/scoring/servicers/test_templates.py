@@ -38,12 +38,14 @@ async def asked() -> AsyncIterator[grpc.aio.Channel]:
         await channel.close()
 
 
-METADATA = ServiceIdentity("catalog", SERVICE_KEY).metadata(new_id())
+def from_catalog() -> tuple[tuple[str, str], ...]:
+    """A service's credentials, made for each call: they are short-lived."""
+    return tuple(ServiceIdentity("catalog", SERVICE_KEY).metadata(new_id()))
 
 
 async def test_every_template_is_listed_for_the_services() -> None:
     async with asked() as channel:
-        answer = await TemplateInternalServiceStub(channel).ListTemplates(internal.ListTemplatesRequest(), metadata=METADATA)
+        answer = await TemplateInternalServiceStub(channel).ListTemplates(internal.ListTemplatesRequest(), metadata=from_catalog())
     [polite] = [template for template in answer.templates if template.name == "is_polite"]
     assert polite.id == "122a4e83-4c5e-4a17-bcfc-1d29affba6f9"
     assert (polite.version, list(polite.required_keys), polite.needs_model, polite.passing_score) == (1, ["output"], True, 1.0)
@@ -55,7 +57,7 @@ async def test_faults_name_the_evaluator_and_its_field() -> None:
     bad = Evaluator(name="b", template="5419b2e4-f155-4f0f-846f-0a3f848a74be", mapping={"input": "magic"}, passing_score=0.0)
     request = internal.CheckEvaluatorsRequest(evaluators=[good, bad, Evaluator(name="c", template="telepathy")])
     async with asked() as channel:
-        answer = await TemplateInternalServiceStub(channel).CheckEvaluators(request, metadata=METADATA)
+        answer = await TemplateInternalServiceStub(channel).CheckEvaluators(request, metadata=from_catalog())
     told = [(fault.index, fault.field, fault.unknown_template) for fault in answer.faults]
     assert told == [(1, "mapping.output", False), (1, "mapping.input", False), (2, "template", True)]
     assert [template.name for template in answer.templates] == ["regex", "task_completion", ""]
