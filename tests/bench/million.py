@@ -17,7 +17,7 @@ PAGE_SIZE = 100
 READS = 30
 BLOCK = 1_000
 RUN = """
-INSERT INTO reporting.runs (id, workspace_id, test_set_id, context_id, state, triggered_by, total_cases, tags, created_at, started_at,
+INSERT INTO reporting.runs (id, workspace_id, subject_id, target_id, state, triggered_by, total_cases, tags, created_at, started_at,
                             completed_at, passed, score_sum, score_count, last_seq, final_state, finished_at, expected_results, closed)
 VALUES ($1, $2, $3, $3, 'completed', 'api', $4::integer, '{}', now(), now(), now(), $4, $4, $4, $4 + 2, 'completed', now(), $4, true)
 """
