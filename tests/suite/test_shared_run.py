@@ -20,8 +20,8 @@ from tests.suite.target import ChatServer, chat_server, serving
 
 LEASE = 6
 CONCURRENCY, PER_MINUTE = 40, 600
-# Evenly is within 0.4 and 0.6, as `make bench` (g) shows; here other tests take the cores from one runner more than the other.
-LEAST, MOST = 0.25, 0.75
+# Each of two has half of it, give or take 20 %.
+LEAST, MOST = 0.4, 0.6
 LATE = 10
 JUDGED_AT_ONCE = 8
 CRITERIA = ("answers_question", "consistent_with_expected", "complete", "no_contradiction")
@@ -67,6 +67,7 @@ def ended_though_one_was_killed(stack: Stack, build: Builders, target: ChatServe
 
 @pytest.mark.timeout(120)
 def test_one_run_is_shared_evenly_and_keeps_the_limit(stack: Stack, build: Builders, target: ChatServer) -> None:
+    target.latency = 0.4  # so that the target is what is waited for, whoever else takes the cores
     test_set = a_set(build, target, cases=2000, max_concurrency=CONCURRENCY)
     executed, scored = count(stack.ports(), EXECUTED), count(stack.ports(), SCORED)
     run = build.ended(build.run(test_set), within=60)
