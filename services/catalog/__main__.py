@@ -73,7 +73,7 @@ from services.catalog.servicers.prompt_versions import PromptVersionServicer
 from services.catalog.servicers.prompts import PromptApplicationServicer, PromptServicer
 from services.catalog.servicers.run_tests import RunTestServicer
 from services.catalog.servicers.scenarios import ScenarioServicer
-from services.catalog.servicers.subjects import Opener, SubjectInternalServicer
+from services.catalog.servicers.subjects import Checked, Opener, SubjectInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
 from shared import config, observe, server, tracing
@@ -189,11 +189,14 @@ class Rooms:
 
     def _register_subjects(self, grpc_server: grpc.aio.Server) -> None:
         suites = SuiteSubject(self.database)
-        openers: dict[str, Opener] = {TEST: AssistantTestSubject(self.database), SUITE: suites}
-        openers[RUN_TEST] = RunTestSubject(self.database)
-        openers |= {"dataset": DatasetSubjects(self.datasets), "project": ProjectSubjects(self.database)}
-        openers |= {CASE: PromptCaseSubject(self.database, now), PROMPT: PromptSubject(self.database)}
-        subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(SubjectInternalServicer(openers, suites), grpc_server)
+        openers: dict[str, Opener] = {
+            TEST: AssistantTestSubject(self.database),
+            RUN_TEST: RunTestSubject(self.database),
+            "dataset": DatasetSubjects(self.datasets),
+            CASE: PromptCaseSubject(self.database, now),
+        }
+        listed: dict[str, Checked] = {SUITE: suites, "project": ProjectSubjects(self.database), PROMPT: PromptSubject(self.database)}
+        subjects_pb2_grpc.add_SubjectInternalServiceServicer_to_server(SubjectInternalServicer(openers, listed, suites), grpc_server)
 
 
 def now() -> datetime:

@@ -1,7 +1,7 @@
 """Whom reporting asks: the runner about runs, the catalog about what runs are of."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -86,24 +86,22 @@ class Catalog:
     async def has_test_set(self, workspace: UUID, test_set_id: UUID) -> bool:
         """Whether the workspace has this test set. Raises Unavailable."""
         request = catalog_pb2.CheckTestSetRequest(test_set_id=str(test_set_id))
-        try:
-            await self._stub.CheckTestSet(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
-        except grpc.aio.AioRpcError as fault:
-            if fault.code() == grpc.StatusCode.NOT_FOUND:
-                return False
-            raise _away("catalog", fault) from fault
-        return True
+        return await _exists(self._stub.CheckTestSet(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS))
 
     async def has_subject(self, workspace: UUID, family: str, subject_id: str) -> bool:
         """Whether the workspace has this subject, or what its runs are grouped by. Raises Unavailable."""
         request = subjects_pb2.CheckSubjectRequest(family=family, subject_id=subject_id)
-        try:
-            await self._subjects.CheckSubject(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS)
-        except grpc.aio.AioRpcError as fault:
-            if fault.code() == grpc.StatusCode.NOT_FOUND:
-                return False
-            raise _away("catalog", fault) from fault
-        return True
+        return await _exists(self._subjects.CheckSubject(request, metadata=self._identity.metadata(workspace), timeout=READ_SECONDS))
+
+
+async def _exists(check: Awaitable[object]) -> bool:
+    try:
+        await check
+    except grpc.aio.AioRpcError as fault:
+        if fault.code() == grpc.StatusCode.NOT_FOUND:
+            return False
+        raise _away("catalog", fault) from fault
+    return True
 
 
 def _away(peer: str, fault: grpc.aio.AioRpcError) -> Unavailable:

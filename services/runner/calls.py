@@ -14,6 +14,7 @@ from assay.runner.internal.v1 import events_pb2
 from services.runner.clients import Access, Catalog
 from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn
 from services.runner.governor import Governor
+from services.runner.storable import without_keys
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
 from shared import chat, hygiene, observe, tracing
@@ -26,8 +27,6 @@ PATIENCE_SECONDS = 600.0
 ACCESS_SECONDS = 30.0
 AWAY_SECONDS = 0.5
 SLICE_SECONDS = 0.02
-# A shorter key may be a word of an honest answer.
-SHORTEST_KEY = 8
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +225,7 @@ def kept(reply: Reply, secret: str) -> tuple[str, tuple[str, ...]]:
     warnings = reply.warnings
     if replaced:
         warnings += ("characters that can't be stored were replaced by U+FFFD",)
-    without = chat.redacted(text, secret) if len(secret) >= SHORTEST_KEY else text
+    without = without_keys(text, [secret])
     if without != text:
         warnings += ("the connection's key was taken out of the answer",)
     return without, warnings

@@ -1,7 +1,9 @@
 """What was forgotten: every few seconds, on every replica, things that should have gone on by themselves are pushed on."""
 
 import asyncio
+import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -74,10 +76,8 @@ class Reconciler:
     async def recordings(self) -> None:
         """Hands over client-driven runs whose last recording was not followed by it."""
         for run_id in await recording.unsubmitted(self._database):
-            try:
+            with _by_itself(run_id, "a run could not be handed over"):
                 await recording.submit_if_complete(self._database, run_id)
-            except Exception as fault:  # noqa: BLE001 one run's trouble must not be that of all after it
-                log.warning("a run could not be handed over", extra={"run_id": str(run_id), "fault": repr(fault)})
 
     async def calls(self) -> None:
         """Ends calls of chat mode whose client has left."""
@@ -89,10 +89,8 @@ class Reconciler:
             running = await runs.in_state(connection, "running")
             cancelling = await runs.in_state(connection, "cancelling")
         for run_id in [*cancelling, *running]:
-            try:
+            with _by_itself(run_id, "a run could not be pushed on"):
                 await self._push(run_id, cancelling=run_id in cancelling)
-            except Exception as fault:  # noqa: BLE001 one run's trouble must not be that of all after it
-                log.warning("a run could not be pushed on", extra={"run_id": str(run_id), "fault": repr(fault)})
 
     async def _push(self, run_id: UUID, *, cancelling: bool) -> None:
         if cancelling:
@@ -113,3 +111,12 @@ class Reconciler:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _by_itself(run_id: UUID, trouble: str) -> Iterator[None]:
+    """One run's trouble must not be that of all after it."""
+    try:
+        yield
+    except Exception as fault:  # noqa: BLE001 looked at again in 5 s
+        log.warning(trouble, extra={"run_id": str(run_id), "fault": repr(fault)})

@@ -5,7 +5,6 @@ A conversation is one case: its effect takes place once, and after a lost lease 
 
 import hashlib
 import logging
-import math
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +12,14 @@ from uuid import UUID
 
 import orjson
 
-from services.runner.calls import SHORTEST_KEY, Caller, Tally, kept, shown
+from services.runner.calls import Caller, Tally, kept, shown
 from services.runner.dialogue import AGENT_ENDED, FAULT, MAX_DURATION, Dialogue, Line, Scene, read_line
 from services.runner.entities import ClaimedCase, Executed, Run, Target
+from services.runner.storable import storable, without_keys
 from services.runner.targets import Call, Failed, Refused, Reply
 from services.runner.toolbox import ENDING, Toolbox
-from shared import chat, hygiene
 
 MAX_TOOL_ROUNDS = 8
-LARGEST_INTEGER = 2**63
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +185,7 @@ async def _fault_of(talk: Talk, work: Awaitable[None]) -> str | None:
         talk.dialogue.ended = MAX_DURATION
     except (Refused, Failed) as fault:
         talk.dialogue.ended = FAULT
-        return _without(shown(str(fault), ""), talk.secrets)
+        return without_keys(shown(str(fault), ""), talk.secrets)
     except Exception as fault:
         # One conversation's oddity has its place in the results; raised, it would send the whole ticket round for ever.
         log.exception("a conversation failed in a way that is not foreseen", extra={"run_id": str(talk.run.id)})
@@ -223,22 +221,3 @@ def _message(said: Mapping[str, Any]) -> dict[str, Any]:
 
 def _text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
-
-
-def storable(value: Any, secrets: Sequence[str] = ()) -> Any:
-    """JSON that somebody else sent, fit for storage: no U+0000, no surrogates, no secret, no number that JSON hasn't."""
-    if isinstance(value, str):
-        return _without(hygiene.cleaned(value)[0], secrets)
-    if isinstance(value, dict):
-        return {storable(str(name), secrets): storable(each, secrets) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [storable(each, secrets) for each in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return float(value) if isinstance(value, int) and abs(value) >= LARGEST_INTEGER else value
-
-
-def _without(text: str, secrets: Sequence[str]) -> str:
-    for secret in secrets:
-        text = chat.redacted(text, secret) if len(secret) >= SHORTEST_KEY else text
-    return text

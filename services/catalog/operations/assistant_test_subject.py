@@ -50,10 +50,6 @@ class SuiteSubject:
 
     database: Database
 
-    def open(self, workspace_id: UUID, request: pb.OpenSubjectRequest) -> AsyncIterator[pb.SubjectPart]:  # noqa: ARG002
-        """Raises Invalid: nothing executes a suite as one."""
-        raise Invalid({"family": "must be one that is executed"})
-
     async def check(self, workspace_id: UUID, subject_id: str) -> None:
         """Raises NotFound if the workspace has no test in such a suite."""
         await self.tests(workspace_id, subject_id)

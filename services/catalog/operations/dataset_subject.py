@@ -45,11 +45,6 @@ class ProjectSubjects:
 
     database: Database
 
-    async def open(self, workspace_id: UUID, request: pb.OpenSubjectRequest) -> AsyncIterator[pb.SubjectPart]:  # noqa: ARG002
-        """Raises Invalid."""
-        raise Invalid({"family": "can't be executed"})
-        yield pb.SubjectPart()  # a generator, as every family's is
-
     async def check(self, workspace_id: UUID, subject_id: str) -> None:
         """Raises NotFound if the workspace has no such project."""
         async with self.database.connection() as sql:

@@ -65,10 +65,6 @@ class PromptSubject:
 
     database: Database
 
-    def open(self, workspace_id: UUID, request: pb.OpenSubjectRequest) -> AsyncIterator[pb.SubjectPart]:  # noqa: ARG002
-        """Raises Invalid: nothing executes a prompt as one."""
-        raise Invalid({"family": "must be one that is executed"})
-
     async def check(self, workspace_id: UUID, subject_id: str) -> None:
         """Raises NotFound if the workspace has no such prompt."""
         prompt_id = parse_id(subject_id, prompts.KIND)

@@ -1,18 +1,13 @@
 """assay.catalog.v1.AgentDatasetService."""
 
-import asyncio
-
 from google.protobuf.empty_pb2 import Empty
 
 from assay.catalog.v1 import agent_datasets_pb2 as pb, agent_datasets_pb2_grpc
 from assay.catalog.v1.datasets_pb2 import Dataset
-from services.catalog.convert import dataset_cases, datasets as convert, evaluators, fields
+from services.catalog.convert import dataset_cases
 from services.catalog.convert.datasets import AGENTS
-from services.catalog.entities.datasets import DatasetRef
-from services.catalog.operations.datasets import Datasets, Examples
-from services.catalog.servicers.answering import creation
-from services.catalog.store import datasets as store
-from shared.identity import workspace
+from services.catalog.operations.datasets import Datasets
+from services.catalog.servicers.dataset_resource import DatasetResource
 from shared.interceptors import Context
 from shared.server import answer_with
 
@@ -21,38 +16,28 @@ class AgentDatasetServicer(agent_datasets_pb2_grpc.AgentDatasetServiceServicer):
     """The agent datasets of a project."""
 
     def __init__(self, datasets: Datasets) -> None:
-        self._datasets, self._database = datasets, datasets.database
+        self._resource = DatasetResource(datasets, AGENTS)
 
     async def CreateAgentDataset(self, request: pb.CreateAgentDatasetRequest, context: Context) -> Dataset:
-        answering = creation(context, request, Dataset, convert.message)
-        ref = DatasetRef(convert.project(request.project_id), kinds=AGENTS)
-        made = await self._datasets.create(workspace(), ref, convert.outline(request), answering)
+        made = await self._resource.create(request, context)
         await answer_with(context, 201)
         return made
 
     async def ListAgentDatasets(self, request: pb.ListAgentDatasetsRequest, context: Context) -> pb.ListAgentDatasetsResponse:  # noqa: ARG002
-        ref, wanted = DatasetRef(convert.project(request.project_id), kinds=AGENTS), fields.wanted_page(request, fields.PROJECT_PAGE_SIZE)
-        async with self._database.connection() as sql:
-            found = await store.page(sql, workspace(), ref, wanted)
-        data = [convert.message(dataset) for dataset in found[: wanted.size]]
-        return pb.ListAgentDatasetsResponse(data=data, pagination=evaluators.pagination(found, wanted))
+        return pb.ListAgentDatasetsResponse(**await self._resource.page(request))
 
     async def GetAgentDataset(self, request: pb.GetAgentDatasetRequest, context: Context) -> Dataset:  # noqa: ARG002
-        return convert.message(await self._datasets.get(workspace(), convert.by_id(request.project_id, request.dataset_id, AGENTS)))
+        return await self._resource.get(request)
 
     async def UpdateAgentDataset(self, request: pb.UpdateAgentDatasetRequest, context: Context) -> Dataset:  # noqa: ARG002
-        ref = convert.by_id(request.project_id, request.dataset_id, AGENTS)
-        return convert.message(await self._datasets.update(workspace(), ref, convert.changes(request)))
+        return await self._resource.update(request)
 
     async def DeleteAgentDataset(self, request: pb.DeleteAgentDatasetRequest, context: Context) -> Empty:
-        await self._datasets.delete(workspace(), convert.by_id(request.project_id, request.dataset_id, AGENTS))
+        await self._resource.delete(request)
         await answer_with(context, 204)
         return Empty()
 
     async def BulkCreateAgentCases(self, request: pb.BulkCreateAgentCasesRequest, context: Context) -> pb.BulkCreateAgentCasesResponse:
-        ref = convert.by_id(request.project_id, request.dataset_id, AGENTS)
-        answering = creation(context, request, pb.BulkCreateAgentCasesResponse, dataset_cases.made_agents)
-        examples = await asyncio.to_thread(dataset_cases.examples, request.data)
-        made = await self._datasets.add(workspace(), ref, Examples("data", examples), answering)
+        made = await self._resource.add(request, context, pb.BulkCreateAgentCasesResponse, dataset_cases.made_agents)
         await answer_with(context, 201)
         return made

@@ -65,11 +65,7 @@ def run(found: Run, counts: Counts = Counts()) -> runs_pb2.Run:  # noqa: B008 fr
         message.pass_rate = counts.passed / counts.completed
     if counts.average_score is not None:
         message.average_score = counts.average_score
-    message.created_at.FromDatetime(found.created_at)
-    if found.started_at is not None:
-        message.started_at.FromDatetime(found.started_at)
-    if found.completed_at is not None:
-        message.completed_at.FromDatetime(found.completed_at)
+    _tell_times(message, found)
     return message
 
 
@@ -93,12 +89,16 @@ def run_state(found: Run, executed_cases: int = 0) -> runner_pb2.RunState:
     )
     if found.details:
         message.details.CopyFrom(json_values.struct(found.details))
+    _tell_times(message, found)
+    return message
+
+
+def _tell_times(message: runs_pb2.Run | runner_pb2.RunState, found: Run) -> None:
     message.created_at.FromDatetime(found.created_at)
     if found.started_at is not None:
         message.started_at.FromDatetime(found.started_at)
     if found.completed_at is not None:
         message.completed_at.FromDatetime(found.completed_at)
-    return message
 
 
 def run_finished(found: Run, counts: Counts) -> events_pb2.RunFinished:

@@ -9,7 +9,7 @@ from google.protobuf.struct_pb2 import Value
 
 from assay.runner.v1 import chat_calls_pb2 as pb
 from services.runner.chats import COMPLETED, FAILED, MAX_MESSAGES, OVER, TOOL, USER, ChatCall, Ending, Message, Sent, Step
-from services.runner.simulation import storable
+from services.runner.storable import storable
 from services.runner.targets.tools import read_tool_calls
 from shared import json_values
 from shared.errors import Invalid

@@ -93,12 +93,11 @@ def recorded_case(request: pb.RecordCompletionRequest | pb.RecordTraceRequest) -
     """The (run id, case id) that a recording is of. Raises Invalid: outside a test run nothing is kept."""
     if not request.HasField("test_run_info"):
         raise Invalid({"test_run_info": "is required: recordings outside a test run are not kept"})
-    info = request.test_run_info
-    found = {"test_run_info.test_run_id": _uuid(info.test_run_id), "test_run_info.test_case_id": _uuid(info.test_case_id)}
-    wrong = {name: "must be a UUID" for name, parsed in found.items() if parsed is None}
-    if wrong:
-        raise Invalid(wrong)
-    return canonical_id(info.test_run_id), canonical_id(info.test_case_id)
+    run_id, case_id = _uuid(request.test_run_info.test_run_id), _uuid(request.test_run_info.test_case_id)
+    if run_id is None or case_id is None:
+        found = {"test_run_info.test_run_id": run_id, "test_run_info.test_case_id": case_id}
+        raise Invalid({name: "must be a UUID" for name, parsed in found.items() if parsed is None})
+    return run_id, case_id
 
 
 def completion(request: pb.RecordCompletionRequest) -> Recording:

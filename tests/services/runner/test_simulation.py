@@ -16,7 +16,8 @@ from services.runner.calls import Caller
 from services.runner.entities import Executed, Run
 from services.runner.governor import Governor
 from services.runner.operations import execution
-from services.runner.simulation import Simulation, storable
+from services.runner.simulation import Simulation
+from services.runner.storable import storable
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
