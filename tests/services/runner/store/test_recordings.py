@@ -43,6 +43,16 @@ async def test_what_is_given_up_keeps_what_was_recorded(database: Database) -> N
     assert [row["error"] for row in await rows(database, "SELECT error FROM run_cases ORDER BY ord")] == ["too late", None, "too late"]
 
 
+async def test_what_was_handed_over_is_not_recorded_again(database: Database) -> None:
+    run = await begun(database, an_opened(1))
+    async with database.transaction() as connection:
+        assert await recordings.record(connection, OURS, run.id, UUID(int=0), an_output("first"))
+        assert not await recordings.record(connection, new_id(), run.id, UUID(int=0), an_output("of another workspace"))
+        await recordings.submit_slice(connection, run.id, 10)
+        assert not await recordings.record(connection, OURS, run.id, UUID(int=0), an_output("late"))
+    assert [row["output"] for row in await rows(database, "SELECT output FROM run_cases")] == ["first"]
+
+
 async def test_recorded_cases_are_submitted_in_slices_each_once(database: Database) -> None:
     run = await begun(database, an_opened(5))
     async with database.transaction() as connection:
