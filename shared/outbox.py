@@ -1,37 +1,27 @@
-"""The outbox: every event is a row written in the transaction that it tells of, and one relay per service publishes it.
+"""The outbox: every event is a row written in the transaction that it tells of, until shared/relay.py has published it.
 
-The relay numbers new rows densely per topic. It never asks for ids greater than the last it saw, since commit order isn't
+New rows are numbered densely per topic. Nobody asks for ids greater than the last that was seen, since commit order isn't
 id order and a late commit would be skipped. Tables: see `services/*/migrations`.
 """
 
-import asyncio
-import contextlib
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import asyncpg
-import nats
 from google.protobuf.message import Message
 
-from shared import observe, tracing
-from shared.jetstream import OUTAGES, Broker
-from shared.postgres import OUTAGES as DATABASE_OUTAGES, Connection
+from shared import tracing
+from shared.postgres import Connection
 from shared.topics import TOPICS, Topic
 
 SEQ_HEADER = "Assay-Seq"
 MAX_EVENT_BYTES = 512 * 1024
 BATCH = 500
-POLL_SECONDS = 0.5
-TRIM_EVERY_SECONDS = 60.0
-REPORT_EVERY_SECONDS = 5.0
-REPORT_ROWS = 10_000
+WAITING_ROWS = 10_000
 TRIM_ROWS, TRIM_SLICES = 5000, 20
 
 M = TypeVar("M", bound=Message)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -140,7 +130,7 @@ async def waiting(connection: Connection) -> tuple[int, float]:
           (SELECT created_at FROM outbox WHERE published_at IS NULL AND seq IS NOT NULL AND parked IS NULL ORDER BY id LIMIT $1)
         ) AS waiting
         """,
-        REPORT_ROWS,
+        WAITING_ROWS,
     )
     return (row["many"], row["age"]) if row else (0, 0.0)
 
@@ -149,145 +139,8 @@ def _rows(records: Sequence[asyncpg.Record]) -> list[Row]:
     return [Row(record["id"], TOPICS[record["topic"]], record["seq"], record["payload"]) for record in records]
 
 
-class Relay:
-    """Publishes what the outbox holds. One process of a service does it at a time, the holder of an advisory lock."""
-
-    def __init__(self, url: str, service: str, broker: Broker) -> None:
-        self._url, self._service, self._broker = url, service, broker
-        self._news = asyncio.Event()
-        self._leads = False
-        self._told: asyncio.Task[None] | None = None
-        self._trimmed_at = 0.0
-        self._reported_at = 0.0
-        self._undeclared = False
-
-    def wake(self) -> None:
-        """Tells the relay, wherever it runs, that a transaction committed. May be lost: it also looks by itself."""
-        if self._leads:
-            self._news.set()
-        elif self._broker.connected and (self._told is None or self._told.done()):
-            self._told = asyncio.create_task(self._tell())
-
-    async def _tell(self) -> None:
-        with contextlib.suppress(*OUTAGES):
-            await self._broker.client.publish(self._wake_subject, b"")
-
-    @property
-    def _wake_subject(self) -> str:
-        return f"assay.wake.{self._service}"
-
-    async def run(self) -> None:
-        """Runs until it is cancelled, whatever Postgres and NATS do."""
-        listening = asyncio.create_task(self._listen())
-        try:
-            while True:
-                try:
-                    await self._with_connection()
-                except (*DATABASE_OUTAGES, *OUTAGES) as outage:
-                    log.warning("relay is waiting", extra={"fault": repr(outage)})
-                self._leads = False
-                for gauge in (observe.OUTBOX_BEHIND, observe.OUTBOX_UNPUBLISHED, observe.OUTBOX_AGE, observe.OUTBOX_PARKED):
-                    gauge.set(0)  # whoever leads now tells
-                await asyncio.sleep(0.5)
-        finally:
-            listening.cancel()
-
-    async def _listen(self) -> None:
-        await self._broker.ready()
-
-        async def heard(_message: object) -> None:
-            self._news.set()
-
-        await self._broker.client.subscribe(self._wake_subject, cb=heard)
-
-    async def _with_connection(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=5, command_timeout=40)
-        try:
-            # The lock lives as long as its connection: a relay that dies frees it at once.
-            while not await connection.fetchval(  # noqa: ASYNC110 another process holds it
-                "SELECT pg_try_advisory_lock(hashtext('assay.relay.' || $1))", self._service
-            ):
-                await asyncio.sleep(1.0)
-            await self._lead(connection)
-        finally:
-            connection.terminate()
-
-    async def _lead(self, connection: asyncpg.Connection) -> None:
-        incarnation = await connection.fetchval("SELECT incarnation FROM outbox_incarnation")
-        await self._broker.ready()
-        self._leads = True
-        # No index knows them, and they are few: counted once, and then as they come.
-        observe.OUTBOX_PARKED.set(await connection.fetchval("SELECT count(*) FROM outbox WHERE parked IS NOT NULL"))
-        behind = True
-        while True:
-            self._news.clear()
-            rows = await unpublished(connection) if behind else []
-            # A failed row stays behind and is found again above; it holds up no other.
-            fresh = await number(connection)
-            done = await self._publish(connection, rows + fresh, incarnation)
-            left = len(rows) + len(fresh) - done
-            observe.OUTBOX_BEHIND.set(left)
-            behind = left > 0 or len(rows) == BATCH
-            await self._report(connection)
-            if behind and not done:
-                await asyncio.sleep(0.25)
-            elif not fresh and not behind:
-                await self._rest(connection)
-
-    async def _rest(self, connection: asyncpg.Connection) -> None:
-        # Not wait_for, which swallows a cancel that comes together with the news: the last commit of a drain did so.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(POLL_SECONDS):
-                await self._news.wait()
-        now = asyncio.get_running_loop().time()
-        if now - self._trimmed_at > TRIM_EVERY_SECONDS:
-            self._trimmed_at = now
-            await trim(connection)
-
-    async def _report(self, connection: asyncpg.Connection) -> None:
-        now = asyncio.get_running_loop().time()
-        if now - self._reported_at > REPORT_EVERY_SECONDS:
-            self._reported_at = now
-            count, age = await waiting(connection)
-            observe.OUTBOX_UNPUBLISHED.set(count)
-            observe.OUTBOX_AGE.set(age)
-
-    async def _publish(self, connection: asyncpg.Connection, rows: Sequence[Row], incarnation: str) -> int:
-        """Publishes rows at once and marks those that were acknowledged. Returns how many are settled."""
-        outcomes = await asyncio.gather(*(self._send(row, incarnation) for row in rows))
-        if self._undeclared:
-            self._undeclared = False
-            with contextlib.suppress(*OUTAGES):
-                await self._broker.declare()
-        sent = [row for row, outcome in zip(rows, outcomes, strict=True) if outcome is None]
-        parked = [(row.id, outcome) for row, outcome in zip(rows, outcomes, strict=True) if outcome]
-        if sent:
-            await _mark(connection, sent)
-        for row_id, fault in parked:
-            log.error("an event can't be published and is parked", extra={"outbox_id": row_id, "fault": fault})
-            await connection.execute("UPDATE outbox SET parked = $2 WHERE id = $1", row_id, fault)
-            observe.OUTBOX_PARKED.inc()
-        return len(sent) + len(parked)
-
-    async def _send(self, row: Row, incarnation: str) -> str | None:
-        """None when acknowledged, "" when to be tried again, else why it never will be."""
-        headers = {
-            "Nats-Msg-Id": f"{row.topic.name}:{incarnation}:{row.seq}",
-            SEQ_HEADER: str(row.seq),
-        }
-        try:
-            await self._broker.publish(row.topic, row.payload, headers)
-        except nats.errors.MaxPayloadError as fault:
-            return repr(fault)
-        except nats.js.errors.NoStreamResponseError:
-            self._undeclared = True
-            return ""
-        except OUTAGES:
-            return ""
-        return None
-
-
-async def _mark(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
+async def mark(connection: Connection, rows: Sequence[Row]) -> None:
+    """Remembers that NATS acknowledged these rows; work, which nobody reads again, goes at once."""
     # Losing a mark costs one more publication, which the message id or the inbox swallows: no need to wait for the disk.
     kept = [row.id for row in rows if row.topic.consumers]
     work = [row.id for row in rows if not row.topic.consumers]
@@ -297,6 +150,21 @@ async def _mark(connection: asyncpg.Connection, rows: Sequence[Row]) -> None:
             await connection.execute("UPDATE outbox SET published_at = now() WHERE id = ANY($1::bigint[])", kept)
         if work:
             await connection.execute("DELETE FROM outbox WHERE id = ANY($1::bigint[])", work)
+
+
+async def park(connection: Connection, row_id: int, fault: str) -> None:
+    """Puts aside a row that never can be published, with the reason."""
+    await connection.execute("UPDATE outbox SET parked = $2 WHERE id = $1", row_id, fault)
+
+
+async def parked(connection: Connection) -> int:
+    """How many rows were put aside. No index knows them, and they are few: the whole table is read."""
+    return await connection.fetchval("SELECT count(*) FROM outbox WHERE parked IS NOT NULL") or 0
+
+
+async def incarnation(connection: Connection) -> str:
+    """What tells this outbox from any that NATS heard of before, as from the one that a backup was made of."""
+    return str(await connection.fetchval("SELECT incarnation FROM outbox_incarnation"))
 
 
 async def trim(connection: Connection) -> None:

@@ -50,9 +50,9 @@ from shared.errors import Unavailable
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
 from shared.jetstream import OUTAGES, Broker, StreamSettings
-from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool, until_migrated
+from shared.relay import Relay
 from shared.tls import Transport
 
 SERVICE = "runner"

@@ -31,9 +31,9 @@ from shared.consumer import Ear, GapWatch
 from shared.identity import Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
 from shared.jetstream import Broker, StreamSettings
-from shared.outbox import Relay
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool, until_migrated
+from shared.relay import Relay
 from shared.tls import Transport
 
 SERVICE = "scoring"

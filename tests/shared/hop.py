@@ -17,9 +17,10 @@ from shared.consumer import Ear, GapWatch, Hearing, Received
 from shared.identity import Credential, Identifier, Principal
 from shared.interceptors import Boundary
 from shared.jetstream import Broker
-from shared.outbox import Event, Relay
+from shared.outbox import Event
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool
+from shared.relay import Relay
 from shared.topics import RUN_DELETED
 from tests.shared.waiting import until
 

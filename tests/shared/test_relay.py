@@ -9,7 +9,8 @@ import pytest
 from assay.runner.internal.v1 import events_pb2
 from shared import outbox
 from shared.jetstream import Broker
-from shared.outbox import Event, Relay
+from shared.outbox import Event
+from shared.relay import Relay
 from shared.topics import RUN_DELETED, TICKETS
 from tests.servers import NatsProcess
 from tests.shared.hop import PRODUCER, Hop, hop, named, stored
@@ -57,7 +58,7 @@ async def test_everything_is_published_with_its_number(running: Hop) -> None:
 async def test_a_commit_wakes_the_relay(running: Hop, monkeypatch: pytest.MonkeyPatch) -> None:
     await running.say("first")
     await until_published(running, 1)
-    monkeypatch.setattr(outbox, "POLL_SECONDS", 60.0)
+    monkeypatch.setattr("shared.relay.POLL_SECONDS", 60.0)
     await asyncio.sleep(0.6)
     await running.say("second")
     await until_published(running, 2, within=5)
@@ -69,7 +70,7 @@ async def test_a_commit_elsewhere_wakes_the_one_that_leads(
     await running.say("first")
     await until_published(running, 1)
     async with another_relay(ends[0], nats_url) as other:
-        monkeypatch.setattr(outbox, "POLL_SECONDS", 60.0)
+        monkeypatch.setattr("shared.relay.POLL_SECONDS", 60.0)
         await asyncio.sleep(0.6)
         running.produced.committed = other.wake
         await running.say("second")

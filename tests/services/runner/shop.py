@@ -16,8 +16,8 @@ from services.runner.targets.builtin import Builtin
 from services.runner.targets.openai import OpenAI
 from shared.guard import Guard, open_session
 from shared.jetstream import Broker
-from shared.outbox import Relay
 from shared.postgres import Database
+from shared.relay import Relay
 from shared.topics import TICKETS
 from tests.servers import NatsProcess
 from tests.services.runner.endpoint import Endpoint, endpoint

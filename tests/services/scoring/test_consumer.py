@@ -24,9 +24,10 @@ from shared import outbox
 from shared.channels import Authenticated, ServiceIdentity, open_channel
 from shared.consumer import Ear, GapWatch
 from shared.jetstream import Broker
-from shared.outbox import Event, Relay
+from shared.outbox import Event
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool
+from shared.relay import Relay
 from shared.topics import CASES_EXECUTED, RUN_DELETED, Topic, heard_by
 from tests.servers import NatsProcess, PostgresServer
 from tests.services.reporting.peers import SERVICE_KEY, serving
