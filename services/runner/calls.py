@@ -38,7 +38,29 @@ class Tally:
     attempts: int = 0
     milliseconds: int | None = None
     seconds: float = 0.0
-    """All tries and the pauses between them, without the wait for a slot."""
+    """All tries and the pauses between them, without what the limits made it wait."""
+
+
+class _Turn:
+    """What a call awaits before each try. What the limits make it wait there is no time of the call's: its bound stands still."""
+
+    def __init__(self, begin: Callable[[], Awaitable[None]], bound: asyncio.Timeout) -> None:
+        self._begin, self._bound = begin, bound
+        self.waited = 0.0
+
+    async def come(self) -> None:
+        """Waits until the next try may begin. Raises TimeoutError if the bound was reached just as the try before ended by itself."""
+        if self._bound.expired():
+            raise TimeoutError
+        began, ends = time.monotonic(), self._bound.when()
+        self._bound.reschedule(None)
+        try:
+            await self._begin()
+        finally:
+            waited = time.monotonic() - began
+            self.waited += waited
+            if ends is not None:
+                self._bound.reschedule(ends + waited)
 
 
 class Caller:
@@ -98,18 +120,19 @@ class Caller:
 
     async def ask(self, run: Run, target: Called, call: Call, tally: Tally, seconds: float | None = None) -> Reply:
         """One call to a target, within the limits. Raises Refused or Failed once its tries are used up, TimeoutError if it and they
-        took longer than `seconds`; waiting for a slot isn't counted.
+        took longer than `seconds`; waiting for a slot, or for its turn within the calls a minute, isn't counted.
         """
         # A client-driven run has no slots of its own: the limits of the model that plays its users are its limits.
         slots = target.max_concurrency if run.client_driven else run.slots
         connection = (target.connection_id, target.max_concurrency)
         async with self._governor.slot((run.id, slots), connection, target.requests_per_minute) as begin:
             began = time.monotonic()
+            turn = _Turn(begin, bound := asyncio.timeout(seconds))
             try:
-                async with asyncio.timeout(seconds):
-                    return await self._tried(call, target.kind, tally, begin)
+                async with bound:
+                    return await self._tried(call, target.kind, tally, turn)
             finally:
-                tally.seconds = time.monotonic() - began
+                tally.seconds = time.monotonic() - began - turn.waited
 
     async def access(self, workspace: UUID, target: Called) -> Access:
         """The target's address and secret. Raises Refused if the secret belongs to another address by now."""
@@ -139,12 +162,12 @@ class Caller:
             messages=(case.plan or {}).get("messages", ()),
         )
 
-    async def _tried(self, call: Call, kind: str, tally: Tally, begin: Callable[[], Awaitable[None]]) -> Reply:
-        """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try. `begin` lets each call begin."""
+    async def _tried(self, call: Call, kind: str, tally: Tally, turn: _Turn) -> Reply:
+        """The reply of the first try that succeeds. A 429 is waited out and doesn't count as a try."""
         gives_up = time.monotonic() + PATIENCE_SECONDS
         throttled = 0
         while True:
-            await begin()
+            await turn.come()
             began = time.monotonic()
             try:
                 reply = await self._ask(kind, call)
@@ -152,7 +175,7 @@ class Caller:
                 throttled += 1
                 # A target that says 0 would be asked as fast as it answers.
                 pause = _back_off(throttled) if wait.seconds is None else max(wait.seconds, BACK_OFF_SECONDS)
-                if time.monotonic() + pause > gives_up:
+                if time.monotonic() + pause > gives_up + turn.waited:
                     tally.attempts += 1
                     raise Failed("the target kept answering 429 (too many requests)") from None
                 await asyncio.sleep(min(pause, LONGEST_PAUSE))

@@ -124,6 +124,12 @@ async def test_a_wait_beyond_all_patience_is_not_begun(calling: Calling) -> None
     assert len(calling.there.asked) == 1
 
 
+async def test_calls_that_are_spaced_out_lose_no_patience_by_it(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 1.0)
+    calling.there.says(429, 429, chat("at last"))
+    assert (await calling.call(requests_per_minute=40)).output == "at last"
+
+
 @pytest.mark.parametrize(("body", "output"), [(b'"a\\u0000b"', "a\ufffdb"), (b'"\\ud800"', "\ufffd"), (b'"x\xff"', "x\ufffd")])
 async def test_what_cannot_be_stored_is_replaced_and_flagged(calling: Calling, body: bytes, output: str) -> None:
     calling.there.says(b'{"output": ' + body + b"}")

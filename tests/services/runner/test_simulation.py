@@ -265,6 +265,13 @@ async def test_waiting_for_a_slot_is_no_part_of_the_conversation(stage: Stage) -
     assert stage.agent.most == 1
 
 
+async def test_waiting_for_the_next_call_of_a_minute_is_no_part_of_the_conversation(stage: Stage) -> None:
+    stage.agent.says(chat("hello"), chat("fine"), Answer(chat("slow"), seconds=3))
+    done = await stage.hold("hi", "how are you?", "and now?", max_duration_seconds=1, requests_per_minute=40, timeout_ms=5000)
+    assert (done.output, record(done)["termination_reason"]) == ("fine", "max_duration")
+    assert len(stage.agent.asked) == 3
+
+
 def test_json_of_others_is_made_storable() -> None:
     found = storable({"a": [float("nan"), 2**70, "\ud800", None, True]})
     assert found == {"a": [None, float(2**70), "\ufffd", None, True]}
