@@ -30,6 +30,14 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """One of an endpoint's slots, counted from 1, as it was taken by the transaction `taken_by`."""
+
+    number: int
+    taken_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Judging:
     """How a workspace wants its answers judged; require_judge leaves a case unscored when there is no judge."""
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.scoring.entities import Score, Scored
+from services.scoring.entities import Score, Scored, Slot
 from shared.errors import Unavailable
 from shared.postgres import OUTAGES, Connection, Database
 from shared.topics import CASES_EXECUTED
@@ -136,37 +136,49 @@ async def leave(connection: Connection, process: UUID) -> None:
     await connection.execute("DELETE FROM judging_processes WHERE id = $1", process)
 
 
-async def take_slot(connection: Connection, endpoint: tuple[str, int], process: UUID, held: Collection[int]) -> int | None:
+async def take_slot(connection: Connection, endpoint: tuple[str, int], process: UUID, held: Collection[int]) -> Slot | None:
     """A free slot of an endpoint, given as (key, slots in all); None where there is none, where this process has its share, or
-    where its lease ran out. `held` are the slots that it holds indeed: of others that are its own by their row, the release was lost.
+    where its lease ran out. `held` are the slots that it holds indeed, whatever their rows say: none of them is taken twice.
     """
-    slot: int | None = await connection.fetchval(
+    row = await connection.fetchrow(
         """
         WITH live AS (
           SELECT id FROM judging_processes WHERE lease_until >= now()
-        ), busy AS (
-          SELECT slot, holder FROM judge_slots JOIN live ON live.id = holder
-          WHERE endpoint = $1 AND (holder <> $3 OR slot = ANY($4::int[]))
         )
         INSERT INTO judge_slots AS taken (endpoint, slot, holder)
         SELECT $1, slot, $3 FROM generate_series(1, $2::int) AS slot
-        WHERE slot NOT IN (SELECT slot FROM busy) AND EXISTS (SELECT FROM live WHERE id = $3)
-          AND (SELECT count(*) FROM busy WHERE holder = $3) < ceil($2::float8 / (SELECT count(*) FROM live))
+        WHERE slot <> ALL($4::int[]) AND EXISTS (SELECT FROM live WHERE id = $3)
+          AND slot NOT IN (SELECT s.slot FROM judge_slots s JOIN live ON live.id = s.holder WHERE s.endpoint = $1 AND s.holder <> $3)
+          AND cardinality($4::int[]) < ceil($2::float8 / (SELECT count(*) FROM live))
         ORDER BY random() LIMIT 1
         ON CONFLICT (endpoint, slot) DO UPDATE SET holder = excluded.holder
           WHERE taken.holder = $3 OR NOT EXISTS (SELECT FROM judging_processes p WHERE p.id = taken.holder AND p.lease_until >= now())
-        RETURNING slot
+        RETURNING slot AS number, xmin::text AS taken_by
         """,
         *endpoint,
         process,
         list(held),
     )
-    return slot
+    return Slot(**dict(row)) if row else None
 
 
-async def free_slot(connection: Connection, endpoint: str, slot: int, process: UUID) -> None:
-    """Frees a slot, unless another process holds it by now."""
-    await connection.execute("DELETE FROM judge_slots WHERE endpoint = $1 AND slot = $2 AND holder = $3", endpoint, slot, process)
+async def slots_of(connection: Connection, endpoint: str, process: UUID) -> list[Slot]:
+    """The slots of an endpoint that are a process's by their rows."""
+    rows = await connection.fetch(
+        "SELECT slot AS number, xmin::text AS taken_by FROM judge_slots WHERE endpoint = $1 AND holder = $2", endpoint, process
+    )
+    return [Slot(**dict(row)) for row in rows]
+
+
+async def free_slot(connection: Connection, endpoint: str, slot: Slot, process: UUID) -> None:
+    """Frees a slot, unless it was taken again by now, by another process or by this one."""
+    await connection.execute(
+        "DELETE FROM judge_slots WHERE endpoint = $1 AND slot = $2 AND holder = $3 AND xmin::text = $4",
+        endpoint,
+        slot.number,
+        process,
+        slot.taken_by,
+    )
 
 
 async def pace(connection: Connection, endpoint: str, apart: timedelta) -> float:

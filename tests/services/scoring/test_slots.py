@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from services.scoring import store
 from services.scoring.entities import Endpoint
 from services.scoring.slots import Slots
 from shared.ids import new_id
-from shared.postgres import Database, open_pool
+from shared.postgres import Connection, Database, open_pool
 from tests.servers import PostgresServer
 
 LEASE = timedelta(seconds=30)
@@ -106,9 +108,135 @@ async def test_a_slot_whose_release_was_lost_is_free_to_its_own_process(database
     key = (await first_key(database, slots, endpoint), 4)
     async with database.connection() as connection:
         taken = [await store.take_slot(connection, key, slots.id, range(1, 1)) for _ in range(20)]
-        assert set(taken) <= {1, 2, 3, 4}  # never None, though it gave none back
+        assert {slot.number for slot in taken if slot} <= {1, 2, 3, 4}  # never None, though it gave none back
+        assert None not in taken
         assert await store.take_slot(connection, key, slots.id, {1, 2, 3, 4}) is None
     assert await takes_one(slots, endpoint)
+
+
+async def test_what_is_held_is_not_taken_again_though_its_row_is_gone(database: Database, endpoint: Endpoint) -> None:
+    [slots] = await live(database, 1)
+    key = await first_key(database, slots, endpoint)
+    async with database.connection() as connection:
+        taken = [await store.take_slot(connection, (key, 2), slots.id, {1}) for _ in range(20)]
+        assert [slot and slot.number for slot in taken] == [2] * 20
+
+
+async def test_a_release_that_comes_late_frees_nobody_elses_slot(database: Database, endpoint: Endpoint) -> None:
+    [slots] = await live(database, 1)
+    key = await first_key(database, slots, endpoint)
+    async with database.connection() as connection:
+        first, second = [await store.take_slot(connection, (key, 1), slots.id, ()) for _ in range(2)]
+        assert first is not None
+        assert second is not None
+        await store.free_slot(connection, key, first, slots.id)
+        assert await store.slots_of(connection, key, slots.id) == [second]
+        await store.free_slot(connection, key, second, slots.id)
+        assert await store.slots_of(connection, key, slots.id) == []
+
+
+class Lagging(Database):
+    """Answers those who are `late` only once it may: what they asked for has taken effect by then."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        super().__init__(pool)
+        self.late: set[asyncio.Task[None] | None] = set()
+        self.may = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        async with super().connection() as connection:
+            yield connection
+        if asyncio.current_task() in self.late:
+            await self.may.wait()
+
+
+@pytest.fixture
+async def lagging(url: str, database: Database) -> AsyncIterator[Lagging]:  # noqa: ARG001 it is emptied first
+    lagging = Lagging(await open_pool(url, 8))
+    yield lagging
+    await lagging.close()
+
+
+async def hold(slots: Slots, endpoint: Endpoint, until: asyncio.Event) -> None:
+    async with slots.slot(endpoint):
+        await until.wait()
+
+
+async def rows_of(database: Database, slots: Slots) -> int:
+    async with database.connection() as connection:
+        return int(await connection.fetchval("SELECT count(*) FROM judge_slots WHERE holder = $1", slots.id))
+
+
+async def until_rows(database: Database, slots: Slots, count: int) -> None:
+    async with asyncio.timeout(10):
+        while await rows_of(database, slots) != count:  # noqa: ASYNC110 rows have no event
+            await asyncio.sleep(0.01)
+
+
+async def test_a_slot_that_is_being_freed_is_not_taken_before_its_process_knows(lagging: Lagging, endpoint: Endpoint) -> None:
+    endpoint = replace(endpoint, max_concurrency=1)
+    [slots] = await live(lagging, 1)
+    first_ends, second_ends = asyncio.Event(), asyncio.Event()
+    first = asyncio.create_task(hold(slots, endpoint, first_ends))
+    await until_rows(lagging, slots, 1)
+    lagging.late.add(first)
+    first_ends.set()
+    await until_rows(lagging, slots, 0)
+    second = asyncio.create_task(hold(slots, endpoint, second_ends))
+    await asyncio.sleep(0.2)  # long enough for a hasty one
+    lagging.may.set()
+    await first
+    await until_rows(lagging, slots, 1)
+    assert not await takes_one(slots, endpoint)
+    second_ends.set()
+    await second
+    assert await takes_one(slots, endpoint)
+
+
+async def test_a_slot_that_was_taken_as_its_call_was_cancelled_is_freed_for_others(lagging: Lagging, endpoint: Endpoint) -> None:
+    endpoint = replace(endpoint, max_concurrency=1)
+    [slots, others] = await live(lagging, 2)
+    call = asyncio.create_task(hold(slots, endpoint, asyncio.Event()))
+    lagging.late.add(call)
+    await until_rows(lagging, slots, 1)
+    call.cancel()
+    await asyncio.gather(call, return_exceptions=True)
+    assert not await takes_one(others, endpoint)
+    await slots.tidy()
+    assert await takes_one(others, endpoint)
+    assert await takes_one(slots, endpoint)
+
+
+async def test_a_release_that_was_cancelled_is_made_up_for(lagging: Lagging, endpoint: Endpoint) -> None:
+    [slots] = await live(lagging, 1)
+    ends = asyncio.Event()
+    call = asyncio.create_task(hold(slots, endpoint, ends))
+    await until_rows(lagging, slots, 1)
+    async with lagging.transaction() as connection:
+        await connection.execute("SELECT FROM judge_slots WHERE holder = $1 FOR UPDATE", slots.id)
+        ends.set()
+        await asyncio.sleep(0.1)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+    assert await rows_of(lagging, slots) == 1
+    await slots.tidy()
+    assert await rows_of(lagging, slots) == 0
+
+
+async def test_whoever_looks_for_a_slot_tidies_up_first(lagging: Lagging, endpoint: Endpoint) -> None:
+    [slots] = await live(lagging, 1)
+    calls = [asyncio.create_task(hold(slots, endpoint, asyncio.Event())) for _ in range(3)]
+    await until_rows(lagging, slots, 3)
+    async with lagging.transaction() as connection:
+        await connection.execute("SELECT FROM judge_slots WHERE holder = $1 FOR UPDATE", slots.id)
+        for _ in range(2):  # given up, and so are their releases, which wait for this transaction
+            for call in calls:
+                call.cancel()
+            await asyncio.sleep(0.1)
+        await asyncio.gather(*calls, return_exceptions=True)
+    async with slots.slot(endpoint):
+        assert await rows_of(lagging, slots) == 1
 
 
 async def first_key(database: Database, slots: Slots, endpoint: Endpoint) -> str:
