@@ -1,10 +1,8 @@
 """The catalog service: `python -m services.catalog`."""
 
-import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from functools import partial
 
 import grpc
 
@@ -32,8 +30,8 @@ from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
 from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
 from assay.scoring.internal.v1.templates_pb2_grpc import TemplateInternalServiceStub
+from services.catalog import consumer
 from services.catalog.clients import Peers
-from services.catalog.consumer import hearing
 from services.catalog.operations.agents import Agents
 from services.catalog.operations.assistant_test_subject import AssistantTestSubject, SuiteSubject
 from services.catalog.operations.assistant_tests import SUITE, TEST, AssistantTests
@@ -76,42 +74,28 @@ from services.catalog.servicers.scenarios import ScenarioServicer
 from services.catalog.servicers.subjects import Checked, Opener, SubjectInternalServicer
 from services.catalog.servicers.test_cases import TestCaseServicer
 from services.catalog.servicers.test_sets import TestSetServicer
-from shared import config, observe, server, tracing
-from shared.channels import Authenticated, ServiceIdentity, open_channel
-from shared.consumer import Ear, GapWatch
-from shared.identity import Identifier, read_issuers
+from shared import server, service
+from shared.identity import Authenticate
 from shared.interceptors import Boundary
-from shared.jetstream import Broker, StreamSettings
 from shared.outbox_service import OutboxServicer
-from shared.postgres import Database, open_pool, until_migrated
-from shared.relay import Relay
-from shared.tls import Transport
+from shared.postgres import Database, open_pool
 
 SERVICE = "catalog"
 SCHEMA = "0007"
 ACK_WAIT = 30.0
 
 
-@dataclass(frozen=True)
-class Config(Transport):
-    """Settings from the environment, see shared/config.py."""
+@dataclass(frozen=True, kw_only=True)
+class Config(service.Settings):
+    """The catalog's own settings."""
 
-    postgres_url: str
-    nats_url: str
-    listen: str
     runner_address: str
     reporting_address: str
     scoring_address: str
-    service_key: str
-    jwt_issuers: str
     encryption_keys: str
     public_url: str
-    metrics_listen: str = ""
     instance: str = SERVICE
     allowed_origins: tuple[str, ...] = ()
-    requests_per_second: float = 0.0  # per credential and process; 0: no limit
-    log_level: str = "info"
-    nats_replicas: int = 1  # of each stream; 3 where NATS is a cluster
 
 
 @dataclass(frozen=True)
@@ -204,59 +188,35 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def boundary(settings: Config, credentials: Credentials) -> Boundary:
-    """Identity around every call; tokens are looked up in our own store."""
-    public = urlsplit(settings.public_url)
-    origins = (f"{public.scheme}://{public.netloc}", *settings.allowed_origins)
-    identifier = Identifier(read_issuers(settings.jwt_issuers), settings.service_key, credentials.authenticate, origins)
-    return Boundary(identifier, settings.requests_per_second)
+def boundary(settings: Config, authenticate: Authenticate) -> Boundary:
+    """What is around every call; browsers may write from our own pages, and from those that are allowed."""
+    return service.boundary(settings, authenticate, (service.origin(settings.public_url), *settings.allowed_origins))
 
 
-async def main(settings: Config) -> None:
-    """Plugs the service together and serves."""
-    broker = Broker(settings.nats_url, settings.instance, StreamSettings(settings.nats_replicas), settings.nats_tls)
-    relay = Relay(settings.postgres_url, SERVICE, broker)
-    database = Database(await open_pool(settings.postgres_url), relay.wake)
-    identity = ServiceIdentity(SERVICE, settings.service_key)
-    addresses = (settings.runner_address, settings.reporting_address, settings.scoring_address)
-    runner, reporting, scoring = (open_channel(address, settings.tls) for address in addresses)
-    stubs = RunnerInternalServiceStub(runner), ReportingInternalServiceStub(reporting), TemplateInternalServiceStub(scoring)
-    peers = Peers(*stubs, identity)
-    rooms = Rooms(database, read_keys(settings.encryption_keys), peers, settings.public_url)
-    ear = Ear(SERVICE, broker, ACK_WAIT)
-    finished = hearing(rooms.test_sets)
-    watch = GapWatch(ear, database, {"runner": Authenticated(outbox_pb2_grpc.OutboxServiceStub(runner), identity)})
-    broker.start()
-    await server.serve(
-        server.App(
-            SERVICE,
-            settings.listen,
-            boundary(settings, rooms.credentials),
-            rooms.register,
-            ready=lambda: until_migrated(database, SCHEMA),
-            tasks=(relay.run, lambda: ear.hear(finished), lambda: watch.watch([finished]), lambda: prune_for_ever(Retention(database))),
-            close=closing(database, broker, runner, reporting, scoring),
-            metrics_listen=settings.metrics_listen,
-            certificates=settings.tls,
-            health_listen=settings.health_listen,
-        )
+def asking(peers: service.Peers) -> Peers:
+    """The other services, as far as the catalog asks them."""
+    return Peers(
+        RunnerInternalServiceStub(peers.channels["runner"]),
+        ReportingInternalServiceStub(peers.channels["reporting"]),
+        TemplateInternalServiceStub(peers.channels["scoring"]),
+        peers.identity,
     )
 
 
-def closing(database: Database, broker: Broker, *channels: grpc.aio.Channel) -> Callable[[], Awaitable[None]]:
-    """What is let go of last."""
+def build(settings: Config, database: Database) -> server.App:
+    """The whole service."""
+    process = service.connect(SERVICE, SCHEMA, settings, database)
+    rooms = Rooms(database, read_keys(settings.encryption_keys), asking(process.peers), settings.public_url)
+    hearing = process.hearing([consumer.hearing(rooms.test_sets)], ACK_WAIT)
+    tasks: list[service.Task] = [process.relay().run, *hearing, partial(prune_for_ever, Retention(database))]
+    return process.app(boundary(settings, rooms.credentials.authenticate), rooms.register, tasks)
 
-    async def close() -> None:
-        await broker.close()
-        for channel in channels:
-            await channel.close()
-        await database.close()
 
-    return close
+async def main() -> None:
+    """Serves until it is told to stop."""
+    settings = service.start(SERVICE, Config)
+    await server.serve(build(settings, Database(await open_pool(settings.postgres_url))))
 
 
 if __name__ == "__main__":
-    read = config.read(Config, os.environ)
-    observe.configure_logs(SERVICE, read.instance, read.log_level)
-    tracing.start(SERVICE, read.instance, os.environ)
-    server.run(main(read))
+    server.run(main())

@@ -173,7 +173,7 @@ class House:
 async def open_house(url: str, keys: KeyRing | None = None) -> AsyncIterator[House]:
     """The catalog on a migrated database, with two new workspaces."""
     database = Database(await open_pool(url))
-    server = grpc.aio.server(interceptors=[boundary(_settings(url), Credentials(database, now))], options=OPTIONS)
+    server = grpc.aio.server(interceptors=[boundary(_settings(url), Credentials(database, now).authenticate)], options=OPTIONS)
     port = server.add_insecure_port("127.0.0.1:0")
     channel = open_channel(f"127.0.0.1:{port}")
     peers = Peers(
@@ -197,7 +197,18 @@ async def open_house(url: str, keys: KeyRing | None = None) -> AsyncIterator[Hou
 
 
 def _settings(url: str) -> Config:
-    return Config(url, "", "", "", "", "", SERVICE_KEY, ISSUERS, KEYS, PUBLIC_URL)
+    return Config(
+        postgres_url=url,
+        nats_url="",
+        listen="",
+        runner_address="",
+        reporting_address="",
+        scoring_address="",
+        service_key=SERVICE_KEY,
+        jwt_issuers=ISSUERS,
+        encryption_keys=KEYS,
+        public_url=PUBLIC_URL,
+    )
 
 
 async def _caller(rooms: Rooms, scopes: tuple[str, ...] = ("studio",)) -> Caller:

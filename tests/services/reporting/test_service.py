@@ -84,7 +84,18 @@ async def stack(url: str, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPa
         await connection.execute("TRUNCATE inbox, inbox_watermarks")
         listen = f"127.0.0.1:{ports.any_free()}"
         issuers = json.dumps([{"issuer": "assay", "algorithms": ["HS256"], "key": USER_KEY}])
-        app = build(Config(url, nats_server.url, listen, peer, peer, peer, SERVICE_KEY, issuers, lease_seconds=2.0), database)
+        settings = Config(
+            postgres_url=url,
+            nats_url=nats_server.url,
+            listen=listen,
+            catalog_address=peer,
+            runner_address=peer,
+            scoring_address=peer,
+            service_key=SERVICE_KEY,
+            jwt_issuers=issuers,
+            lease_seconds=2.0,
+        )
+        app = build(settings, database)
         server = grpc.aio.server(interceptors=[app.boundary])
         app.register(server)
         server.add_insecure_port(listen)
