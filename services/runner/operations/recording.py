@@ -3,6 +3,7 @@
 No tickets, no leases: a recording overwrites its case until every case is in, or the run is closed.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -49,11 +50,7 @@ class Recorder:
     async def record(self, whose: Whose, case_id: UUID, said: Recording) -> None:
         """Raises NotFound for the run or the case, WrongState once the run is complete."""
         coming = self._coming.setdefault(whose, Coalescer(partial(self._record, whose), MOST_AT_ONCE))
-        try:
-            refusal = await coming.do((case_id, said))
-        finally:
-            if coming.idle and self._coming.get(whose) is coming:
-                del self._coming[whose]
+        refusal = await coming.do((case_id, said))
         if refusal is not None:
             raise refusal
 
@@ -62,9 +59,18 @@ class Recorder:
             async with self._database.transaction() as connection:
                 return await _write(connection, whose, said)
 
-        refusals = await retrying(write)
-        await submit_if_complete(self._database, whose.run_id)
+        try:
+            refusals = await retrying(write)
+            await submit_if_complete(self._database, whose.run_id)
+        finally:
+            # Left to the batch, and not to its callers: they may all be gone by now. Soon, for the batch has not ended yet.
+            asyncio.get_running_loop().call_soon(self._forget, whose)
         return refusals
+
+    def _forget(self, whose: Whose) -> None:
+        coming = self._coming.get(whose)
+        if coming is not None and coming.idle:
+            del self._coming[whose]
 
 
 async def _write(connection: Connection, whose: Whose, said: Sequence[Said]) -> Sequence[DomainError | None]:
@@ -76,7 +82,8 @@ async def _write(connection: Connection, whose: Whose, said: Sequence[Said]) -> 
     still = {case_id: ord_ for case_id, (ord_, queued) in found.items() if queued and run.state == RUNNING}
     # Of two for one case the last one counts.
     await recordings.record_all(connection, run.id, {still[case_id]: recording for case_id, recording in said if case_id in still})
-    return [_refusal(run, known=case_id in found, kept=case_id in still) for case_id, _ in said]
+    # Of a run that ended the cases may be gone: whichever case it is, nothing can be recorded any more.
+    return [_refusal(run, known=run.final or case_id in found, kept=case_id in still) for case_id, _ in said]
 
 
 def _refusal(run: Run, *, known: bool, kept: bool) -> DomainError | None:

@@ -119,6 +119,23 @@ async def test_a_refused_recording_takes_none_of_its_neighbours_with_it(database
     assert recorder._coming == {}
 
 
+async def test_what_all_callers_gave_up_is_recorded_and_nothing_of_it_stays_behind(database: Database) -> None:
+    run = await begun(database)
+    recorder = Recorder(database)
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM run_cases FOR UPDATE")
+        callers = [asyncio.create_task(recorder.record(whose(run), UUID(int=ord_), an_output())) for ord_ in range(3)]
+        await asyncio.sleep(0.1)
+        for caller in callers:
+            caller.cancel()
+        await asyncio.gather(*callers, return_exceptions=True)
+        assert len(recorder._coming) == 1
+    async with asyncio.timeout(10):
+        while recorder._coming:  # noqa: ASYNC110 it has no event
+            await asyncio.sleep(0.01)
+    assert len(await executed(database)) == 3
+
+
 async def test_the_reconciler_hands_over_what_a_dead_process_left(
     database: Database, asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
