@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -26,6 +27,8 @@ from services.runner.execution import CANCELLED_SUBJECT, Worker
 from services.runner.governor import Governor
 from services.runner.operations import runs as run_operations
 from services.runner.operations.completion import Completion
+from services.runner.operations.pruning import Keep, Pruning
+from services.runner.pruning import prune_for_ever
 from services.runner.reconciler import Reconciler
 from services.runner.servicers.assistant_tests import AssistantTestRunServicer
 from services.runner.servicers.chats import ChatCallServicer
@@ -46,7 +49,7 @@ from shared.outbox_service import OutboxServicer
 from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool
 
 SERVICE = "runner"
-SCHEMA_VERSION = "0007"
+SCHEMA_VERSION = "0008"
 POOL = 16
 DOCUMENTATION = Path(__file__).parents[2] / "deploy" / "demo" / "documentation"
 
@@ -65,6 +68,7 @@ class Config(service.Settings):
     public_url: str = ""
     documentation: str = str(DOCUMENTATION)
     abandoned_call_seconds: float = 600.0  # without a word from the client, after which a call of chat mode has ended
+    run_retention_days: float = 0.0  # after its end a run is deleted with all that is known of it; 0: never
 
 
 def now() -> datetime:
@@ -144,6 +148,7 @@ def build(settings: Config, database: Database) -> server.App:
     catalog, reporting = Catalog(peers.channels["catalog"], peers.identity), Reporting(peers.channels["reporting"], peers.identity)
     works = working(settings, process, catalog, session)
     cancelled = cancelling(database, process.broker, works.completion)
+    pruning = Pruning(database, reporting, Keep.of(settings.run_retention_days), now)
     parts = Parts(database, catalog, reporting, works.reconciler.freeze_soon, cancelled, now)
     hearing = process.hearing(consumer.hearings(database, works.completion), settings.lease_seconds)
     around = service.boundary(settings, peers.authenticate, (service.origin(settings.public_url), *settings.allowed_origins))
@@ -152,7 +157,8 @@ def build(settings: Config, database: Database) -> server.App:
         await works.reconciler.close()
         await session.close()
 
-    return process.app(around, registering(parts, works.simulation), [process.relay().run, *works.tasks, *hearing], close=close)
+    tasks: list[service.Task] = [process.relay().run, *works.tasks, partial(prune_for_ever, pruning), *hearing]
+    return process.app(around, registering(parts, works.simulation), tasks, close=close)
 
 
 async def main() -> None:

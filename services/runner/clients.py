@@ -1,7 +1,7 @@
 """Whom the runner asks: catalog for cases, targets and secrets; reporting to forget."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -94,6 +94,12 @@ class Reporting:
         request = reporting_pb2.ReadProjectTestRunRequest(project_id=project_id, test_run_id=str(run_id))
         found: ProjectTestRun = await self._stub.ReadProjectTestRun(request, metadata=self._identity.metadata(workspace), timeout=TIMEOUT)
         return found
+
+    async def settled(self, workspace: UUID, run_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the runs whose results can all be read, so that nothing more is asked about their cases."""
+        request = reporting_pb2.ListSettledRunsRequest(run_ids=map(str, run_ids))
+        found = await self._stub.ListSettledRuns(request, metadata=self._identity.metadata(workspace), timeout=TIMEOUT)
+        return {UUID(run_id) for run_id in found.run_ids}
 
     async def forget(self, workspace: UUID, run_id: UUID) -> None:
         """Hides a run at once; if reporting is away, the event does it later."""

@@ -18,7 +18,6 @@ EVERY_SECONDS = 5.0
 FREEZES_AT_ONCE = 4
 SILENT = timedelta(seconds=10)
 LEFT = timedelta(minutes=10)
-REMOVE_ROWS, REMOVE_SLICES = 20_000, 10
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class Reconciler:
         """Looks every 5 s until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            for look in (self.tickets, self.freezes, self.calls, self.recordings, self.runs, self.removals):
+            for look in (self.tickets, self.freezes, self.calls, self.recordings, self.runs):
                 try:
                     await look()
                 except asyncio.CancelledError:
@@ -97,13 +96,6 @@ class Reconciler:
             await run_operations.close_unexecuted(self._database, run_id)
         if not await self._completion.complete(run_id) and not cancelling:
             await dispatch.finish_tickets(self._database, run_id, [])
-
-    async def removals(self) -> None:
-        """Removes what deleted runs left behind, and old idempotency keys."""
-        for _ in range(REMOVE_SLICES):
-            if not await run_operations.remove_some(self._database, REMOVE_ROWS):
-                break
-        await run_operations.forget_keys(self._database)
 
     async def close(self) -> None:
         """Ends what was begun."""

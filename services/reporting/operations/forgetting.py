@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from services.reporting.operations.projection import Tell
-from services.reporting.store import tombstones
+from services.reporting.store import runs, tombstones
 from shared import inbox
 from shared.consumer import Received
 from shared.postgres import Database
@@ -26,6 +26,11 @@ class Forgetting:
             await tombstones.add(connection, workspace, RUN, run_ids)
             await tombstones.add(connection, workspace, SUBJECT, subject_ids)
         await self._tell(run_ids)
+
+    async def settled(self, workspace: UUID, run_ids: Sequence[UUID]) -> list[UUID]:
+        """Those of the runs that are closed: whoever executed them may forget their cases."""
+        async with self._database.connection() as connection:
+            return await runs.closed(connection, workspace, run_ids)
 
     async def runs_deleted(self, heard: Sequence[Received]) -> None:
         """The runner deleted runs."""

@@ -35,6 +35,10 @@ class ReportingInternalServicer(reporting_pb2_grpc.ReportingInternalServiceServi
         await self._forgetting.forget(workspace(), runs, subjects)
         return pb.ForgetResponse()
 
+    async def ListSettledRuns(self, request: pb.ListSettledRunsRequest, context: Context) -> pb.ListSettledRunsResponse:  # noqa: ARG002 the same
+        settled = await self._forgetting.settled(workspace(), _ids(request.run_ids))
+        return pb.ListSettledRunsResponse(run_ids=map(str, settled))
+
     async def ReadNewestRuns(self, request: pb.ReadNewestRunsRequest, context: Context) -> pb.ReadNewestRunsResponse:  # noqa: ARG002 the same
         return convert_simulations.newest(await self._simulations.newest(workspace(), _ids(request.subject_ids)))
 

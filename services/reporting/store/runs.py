@@ -50,6 +50,16 @@ async def unknown(connection: Connection, run_ids: Sequence[UUID]) -> set[UUID]:
     return {row["wanted"] for row in rows}
 
 
+async def closed(connection: Connection, workspace: UUID, run_ids: Sequence[UUID]) -> list[UUID]:
+    """Those of the runs whose every result can be read."""
+    rows = await connection.fetch(
+        f"SELECT r.id FROM runs AS r WHERE r.workspace_id = $1 AND r.id = ANY($2::uuid[]) AND r.closed AND {KEPT}",  # noqa: S608 the same
+        workspace,
+        list(run_ids),
+    )
+    return [row["id"] for row in rows]
+
+
 async def lock(connection: Connection, run_ids: Sequence[UUID]) -> dict[UUID, Run]:
     """Locks runs of whatever workspace, in order of id, and returns those that weren't deleted."""
     rows = await connection.fetch(

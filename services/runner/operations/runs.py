@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from assay.runner.internal.v1 import events_pb2
@@ -11,8 +11,8 @@ from services.runner import convert
 from services.runner.clients import Catalog
 from services.runner.entities import CANCELLING, Counts, Run, Wish, new_run
 from services.runner.schedules import ASSISTANT_TEST
-from services.runner.store import cases, runs, schedules, tickets
-from shared import idempotency, inbox, outbox
+from services.runner.store import cases, pruning, runs, schedules, tickets
+from shared import inbox, outbox
 from shared.consumer import Received
 from shared.idempotency import Effect, Key, answered, once
 from shared.ids import new_id
@@ -57,7 +57,7 @@ async def cancel_run(database: Database, workspace: UUID, run_id: UUID) -> tuple
     async with database.transaction() as connection:
         run = (await runs.lock(connection, workspace, run_id)).cancelling()
         await runs.save_state(connection, run)
-        return run, await cases.counts(connection, run.id)
+        return run, await pruning.counts(connection, run)
 
 
 async def close_unexecuted(database: Database, run_id: UUID) -> None:
@@ -103,6 +103,14 @@ async def _delete(connection: Connection, gone: Sequence[Run], now: datetime) ->
     await outbox.append(connection, events)
 
 
+async def delete_ended(database: Database, age: timedelta, most: int, now: datetime) -> int:
+    """Deletes runs that ended longer ago than this, at most so many, just as their owner would; how many."""
+    async with database.transaction() as connection:
+        outlived = await runs.lock_ended(connection, age, most)
+        await _delete(connection, outlived, now)
+        return len(outlived)
+
+
 async def forget_subject(database: Database, workspace: UUID, subject_id: UUID, now: datetime) -> list[UUID]:
     """Deletes all runs of a test set that the catalog deleted; returns their ids, so that their calls can be ended."""
     async with database.transaction() as connection:
@@ -117,15 +125,3 @@ async def hear_subjects_deleted(database: Database, events: Sequence[Received], 
             if event.seq in fresh:
                 gone = event.message
                 await delete_runs_of_subject(connection, UUID(gone.workspace_id), UUID(gone.subject_id), clock())
-
-
-async def forget_keys(database: Database) -> None:
-    """Removes a slice of the idempotency keys that are older than a day."""
-    async with database.transaction() as connection:
-        await idempotency.trim(connection)
-
-
-async def remove_some(database: Database, rows: int) -> int:
-    """Removes a slice of what deleted runs left behind; 0 when nothing is left."""
-    async with database.transaction() as connection:
-        return await runs.remove_slice(connection, rows)

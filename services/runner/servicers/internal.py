@@ -6,13 +6,13 @@ from uuid import UUID
 
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from services.runner import convert
-from services.runner.entities import TEST_SET
+from services.runner.entities import TEST_SET, Run
 from services.runner.operations import runs as operations
 from services.runner.store import cases, runs
 from shared.identity import workspace
 from shared.ids import parse_id
 from shared.interceptors import Context
-from shared.postgres import Database
+from shared.postgres import Connection, Database
 
 
 class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
@@ -24,7 +24,7 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
     async def ReadRun(self, request: runner_pb2.ReadRunRequest, context: Context) -> runner_pb2.RunState:  # noqa: ARG002
         async with self._database.connection() as connection:
             run = await runs.get(connection, workspace(), parse_id(request.run_id, "run"))
-            return convert.run_state(run, await cases.executed_count(connection, run.id) if run.family != TEST_SET else 0)
+            return convert.run_state(run, await _executed(connection, run))
 
     async def ListOpenRuns(
         self,
@@ -36,7 +36,7 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
                 found = await runs.open_of_subject(connection, workspace(), parse_id(request.subject_id, "subject"))
             else:
                 found = await runs.open_of_group(connection, workspace(), request.family, request.group_key)
-            executed = [0 if run.family == TEST_SET else await cases.executed_count(connection, run.id) for run in found]
+            executed = [await _executed(connection, run) for run in found]
         return runner_pb2.ListOpenRunsResponse(runs=map(convert.run_state, found, executed))
 
     async def ReadTexts(
@@ -62,3 +62,10 @@ class RunnerInternalServicer(runner_pb2_grpc.RunnerInternalServiceServicer):
         for run_id in await operations.forget_subject(self._database, workspace(), subject_id, self._clock()):
             await self._cancelled(run_id)
         return runner_pb2.ForgetSubjectResponse()
+
+
+async def _executed(connection: Connection, run: Run) -> int:
+    """How many cases are executed; of a test set's run nobody asks. All of a run that ended, whose cases may be gone by now."""
+    if run.family == TEST_SET:
+        return 0
+    return run.total_cases if run.final else await cases.executed_count(connection, run.id)

@@ -114,6 +114,19 @@ async def find(connection: Connection, run_id: UUID) -> Run | None:
     return None if row is None else _run(row)
 
 
+async def lock_ended(connection: Connection, age: timedelta, most: int) -> list[Run]:
+    """Runs that ended longer ago than this, the oldest first, locked; those that others hold are passed over."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {COLUMNS} FROM runs WHERE completed_at < now() - $1::interval
+        ORDER BY completed_at LIMIT $2 FOR UPDATE SKIP LOCKED
+        """,  # noqa: S608 constants
+        age,
+        most,
+    )
+    return [_run(row) for row in rows]
+
+
 async def of_subject(connection: Connection, workspace: UUID, subject_id: UUID) -> list[Run]:
     """All runs of a test set, newest first."""
     rows = await connection.fetch(
@@ -247,17 +260,3 @@ async def in_state(connection: Connection, *states: str) -> list[UUID]:
     """Runs in one of these open states."""
     rows = await connection.fetch("SELECT id FROM runs WHERE state = ANY($1::text[]) ORDER BY id", list(states))
     return [row["id"] for row in rows]
-
-
-async def remove_slice(connection: Connection, rows: int) -> int:
-    """Deletes some cases of deleted runs; how many were found."""
-    run_id = await connection.fetchval("SELECT run_id FROM removals LIMIT 1 FOR UPDATE SKIP LOCKED")
-    if run_id is None:
-        return 0
-    status = await connection.execute(
-        "DELETE FROM run_cases WHERE run_id = $1 AND ord IN (SELECT ord FROM run_cases WHERE run_id = $1 LIMIT $2)", run_id, rows
-    )
-    removed = int(status.rpartition(" ")[2])
-    if removed < rows:
-        await connection.execute("DELETE FROM removals WHERE run_id = $1", run_id)
-    return max(removed, 1)

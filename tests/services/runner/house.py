@@ -192,6 +192,7 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
     streamed: int = 0
     streaming: Callable[[], Awaitable[None]] | None = None  # awaited when all cases were streamed
     forgotten: list[str] = field(default_factory=list)
+    unread: set[str] = field(default_factory=set)  # runs of which reporting waits for results
 
     async def ResolveTarget(self, request: Any, context: Any) -> catalog_pb2.ResolvedTarget:  # noqa: ARG002
         if workspace() != OURS:
@@ -216,6 +217,12 @@ class Neighbours(catalog_pb2_grpc.CatalogInternalServiceServicer, reporting_pb2_
     async def Forget(self, request: Any, context: Any) -> reporting_pb2.ForgetResponse:  # noqa: ARG002
         self.forgotten += request.run_ids
         return reporting_pb2.ForgetResponse()
+
+    async def ListSettledRuns(self, request: Any, context: Any) -> reporting_pb2.ListSettledRunsResponse:  # noqa: ARG002
+        if self.refusal is not None:
+            raise self.refusal
+        ours = [run_id for run_id in request.run_ids if workspace() == OURS and run_id not in self.unread]
+        return reporting_pb2.ListSettledRunsResponse(run_ids=ours)
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ from services.runner import reconciler as reconciling
 from services.runner.entities import Run
 from services.runner.operations import execution
 from services.runner.operations.completion import Completion
-from services.runner.operations.runs import cancel_run, delete_run
+from services.runner.operations.runs import cancel_run
 from services.runner.reconciler import Reconciler
 from shared.postgres import Database
 from tests.services.runner.house import (
     LEASE,
-    NOW,
     OURS,
     Asked,
     a_run,
@@ -141,13 +140,6 @@ async def test_overdue_tickets_are_issued_again_and_done_ones_finished(database:
     await expire_tickets(database)
     await reconciler.tickets()
     assert await tickets_out(database, run) == [(64, 127, 2), (128, 191, 2), (192, 199, 2)]
-
-
-async def test_what_deleted_runs_left_is_removed(database: Database, reconciler: Reconciler) -> None:
-    run = await running(database, 5)
-    await delete_run(database, OURS, run.id, NOW)
-    await reconciler.removals()
-    assert await rows(database, "SELECT 1 FROM run_cases") == await rows(database, "SELECT 1 FROM removals") == []
 
 
 async def test_it_looks_until_it_is_cancelled_whatever_fails(

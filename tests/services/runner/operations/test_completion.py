@@ -159,23 +159,6 @@ async def test_a_run_can_be_cancelled_twice_and_not_once_it_ended(database: Data
         await cancel_run(database, OURS, done.id)
 
 
-async def test_a_deleted_run_leaves_nothing_behind(database: Database) -> None:
-    kept, run = await running(database, 7), await running(database, 7)
-    with pytest.raises(NotFound):
-        await operations.delete_run(database, THEIRS, run.id, NOW)
-    await operations.delete_run(database, OURS, run.id, NOW)
-    [deleted] = await said(database, "runner.run_deleted")
-    assert (deleted.run_id, deleted.workspace_id, deleted.deleted_at.ToDatetime().year) == (str(run.id), str(OURS), 2026)
-    slices = 0
-    while await operations.remove_some(database, 3):
-        slices += 1
-    assert slices == 3
-    assert [row["run_id"] for row in await rows(database, "SELECT DISTINCT run_id FROM run_cases")] == [kept.id]
-    assert await rows(database, "SELECT 1 FROM removals") == await tickets_out(database, run) == []
-    with pytest.raises(NotFound):
-        await operations.delete_run(database, OURS, run.id, NOW)
-
-
 async def test_the_runs_of_a_deleted_set_go_with_it(database: Database) -> None:
     run, other = await running(database, 2), await running(database, 2)
     await operations.forget_subject(database, THEIRS, run.subject_id, NOW)
