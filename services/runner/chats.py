@@ -128,8 +128,9 @@ def listen(dialogue: Dialogue, messages: Sequence[Message]) -> None:
 def ended(call: ChatCall, ending: Ending) -> Step:
     """What becomes of a call that the client ends."""
     dialogue = call.dialogue(None)
+    reason = dialogue.cut(ending.reason)
     if ending.state == COMPLETED:
-        dialogue.ended = ending.reason or AGENT_ENDED
+        dialogue.ended = reason or AGENT_ENDED
         return Step(call, dialogue, call.milliseconds)
     dialogue.ended = FAULT
-    return Step(call, dialogue, call.milliseconds, dialogue.cut(ending.reason or "the client ended the call as failed"))
+    return Step(call, dialogue, call.milliseconds, reason or "the client ended the call as failed")

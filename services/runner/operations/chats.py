@@ -1,5 +1,6 @@
 """Chat mode: calls are handed out, the simulated user answers the client's agent, and what was said is recorded at the end."""
 
+import logging
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -15,9 +16,11 @@ from services.runner.simulation import Simulation, Talk
 from services.runner.store import calls, recordings, runs
 from shared.errors import NotFound, Unavailable, WrongState
 from shared.idempotency import Effect, Key, answered, once
-from shared.postgres import Connection, Database, retrying
+from shared.postgres import OUTAGES, Connection, Database, retrying
 
 ABANDONED_AT_ONCE = 200
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,16 +132,29 @@ async def end(database: Database, call_id: UUID, ending: Ending, asking: Asking)
 
 
 async def end_abandoned(database: Database, idle: timedelta) -> None:
-    """Ends the calls that nobody goes on with, as errors, so that their runs end."""
+    """Ends the calls that nobody goes on with, as errors, so that their runs end. One that can't be ended keeps no other from it."""
+    async with database.connection() as connection:
+        left = await calls.abandoned(connection, idle, ABANDONED_AT_ONCE)
+    ended = [call.run_id for _, call in left if await _is_ended(database, call.id, idle)]
+    for run_id in dict.fromkeys(ended):
+        await recording.submit_if_complete(database, run_id)
 
-    async def write() -> set[UUID]:
+
+async def _is_ended(database: Database, call_id: UUID, idle: timedelta) -> bool:
+    """Whether a call was ended, in a transaction of its own; not if somebody goes on with it by now."""
+
+    async def write() -> bool:
         async with database.transaction() as connection:
-            left = await calls.abandoned(connection, idle, ABANDONED_AT_ONCE)
-            for workspace, call in left:
+            for workspace, call in await calls.abandoned(connection, idle, 1, call_id):
                 dialogue = call.dialogue(None)
                 dialogue.ended = FAULT
-                await _keep(connection, workspace, Step(call, dialogue, call.milliseconds, ABANDONED))
-            return {call.run_id for _, call in left}
+                return await _keep(connection, workspace, Step(call, dialogue, call.milliseconds, ABANDONED))
+            return False
 
-    for run_id in await retrying(write):
-        await recording.submit_if_complete(database, run_id)
+    try:
+        return await retrying(write)
+    except (Unavailable, *OUTAGES):
+        raise
+    except Exception as fault:  # noqa: BLE001 looked at again by the reconciler's next look
+        log.warning("an abandoned call could not be ended", extra={"call_id": str(call_id), "fault": repr(fault)[:300]})
+        return False

@@ -76,13 +76,17 @@ async def plan(connection: Connection, call: ChatCall) -> dict[str, Any] | None:
 
 
 async def save(connection: Connection, workspace: UUID, step: Step, now: datetime | None) -> bool:
-    """Whether a call went on by this step: not if another message of it was answered meanwhile, or if it has ended."""
+    """Whether a call went on by this step: not if another message of it was answered meanwhile, or if it has ended.
+
+    `now` is None for a step that isn't the client's: nobody has touched the call by it.
+    """
     call = step.call
     return bool(
         await connection.fetchval(
             """
             UPDATE calls SET state = $4, turn = turn + 1, transcript = $5, agent_errors = $6, milliseconds = $7, ended_reason = $8,
-                   began_at = coalesce(began_at, $9::timestamptz), touched_at = now()
+                   began_at = coalesce(began_at, $9::timestamptz),
+                   touched_at = CASE WHEN $9::timestamptz IS NULL THEN touched_at ELSE now() END
             WHERE workspace_id = $1 AND id = $2 AND turn = $3 AND state IN ('waiting', 'taken', 'talking')
             RETURNING true
             """,
@@ -99,8 +103,8 @@ async def save(connection: Connection, workspace: UUID, step: Step, now: datetim
     )
 
 
-async def abandoned(connection: Connection, idle: timedelta, most: int) -> list[tuple[UUID, ChatCall]]:
-    """(workspace, call) of calls that nobody goes on with; locked.
+async def abandoned(connection: Connection, idle: timedelta, most: int, only: UUID | None = None) -> list[tuple[UUID, ChatCall]]:
+    """(workspace, call) of calls that nobody goes on with, or of this one alone; locked.
 
     A conversation is left once its client is silent; calls that wait for their turn, only once no call of the run goes on.
     """
@@ -110,10 +114,12 @@ async def abandoned(connection: Connection, idle: timedelta, most: int) -> list[
         WHERE c.state IN ('waiting', 'taken', 'talking') AND c.touched_at < now() - $1::interval
           AND (c.state = 'talking' OR NOT EXISTS (
             SELECT FROM calls other WHERE other.run_id = c.run_id AND other.touched_at >= now() - $1::interval))
-        ORDER BY c.run_id, c.ord LIMIT $2 FOR UPDATE SKIP LOCKED
+          AND ($3::uuid IS NULL OR c.id = $3)
+        ORDER BY random() LIMIT $2 FOR UPDATE SKIP LOCKED
         """,  # noqa: S608 constants
         idle,
         most,
+        only,
     )
     return [(row["workspace_id"], _call_of(row)) for row in rows]
 

@@ -16,6 +16,7 @@ from services.runner import calls
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
 from services.runner.chats import ABANDONED, FAREWELL
+from services.runner.dialogue import MAX_TEXT
 from services.runner.governor import Governor
 from services.runner.operations import chats as operations, runs as run_operations
 from services.runner.servicers.chats import ChatCallServicer
@@ -314,6 +315,43 @@ async def test_calls_that_were_left_end_their_run(served: Served) -> None:
         await connection.execute("UPDATE calls SET touched_at = now() - interval '11 minutes'")
     await operations.end_abandoned(served.database, timedelta(minutes=10))
     assert [case.error for case in await served.recorded()] == [ABANDONED] * 3
+
+
+async def test_an_abandoned_call_that_cannot_be_ended_keeps_no_other_from_it(served: Served) -> None:
+    started = await served.start(*(a_conversation("hi", "there") for _ in range(5)))
+    await served.take(started.execution_id)
+    async with served.database.transaction() as connection:
+        await connection.execute("UPDATE calls SET touched_at = now() - interval '11 minutes'")
+        await connection.execute("UPDATE calls SET transcript = '[1]' WHERE ord = 2")  # no transcript at all
+    await operations.end_abandoned(served.database, timedelta(minutes=10))
+    states = await rows(served.database, "SELECT state FROM calls ORDER BY ord")
+    assert [row["state"] for row in states] == ["failed", "failed", "taken", "failed", "failed"]
+    async with served.database.transaction() as connection:
+        await connection.execute("UPDATE calls SET transcript = '[]' WHERE ord = 2")
+    await operations.end_abandoned(served.database, timedelta(minutes=10))
+    assert [case.error for case in await served.recorded()] == [ABANDONED] * 5
+
+
+async def test_a_call_that_somebody_holds_is_not_waited_for_by_the_other_abandoned_ones(served: Served) -> None:
+    await served.start(*(a_conversation("hi", "there") for _ in range(3)))
+    async with served.database.transaction() as connection:
+        await connection.execute("UPDATE calls SET touched_at = now() - interval '11 minutes'")
+    async with served.database.transaction() as connection:
+        await connection.execute("SELECT FROM calls WHERE ord = 1 FOR UPDATE")
+        await operations.end_abandoned(served.database, timedelta(minutes=10))
+        states = await rows(served.database, "SELECT state FROM calls ORDER BY ord")
+        assert [row["state"] for row in states] == ["failed", "waiting", "failed"]
+
+
+@pytest.mark.parametrize("status", ["completed", "failed"])
+async def test_a_reason_of_any_length_is_cut(served: Served, status: str) -> None:
+    call_id = await served.a_call("a", "b")
+    await served.begin(call_id)
+    await served.say(call_id, "hello")
+    ended = await served.end(call_id, status, "because " * 5000)
+    assert ended.ended_reason == ("because " * 5000)[:MAX_TEXT]
+    [row] = await rows(served.database, "SELECT record->>'termination_reason' AS reason, error FROM run_cases")
+    assert max(len(row["reason"]), len(row["error"] or "")) == MAX_TEXT
 
 
 async def test_what_is_anothers_or_unknown_is_not_found(served: Served) -> None:
