@@ -11,13 +11,15 @@ import asyncpg
 from shared.topics import TOPICS
 
 MINUTE = "interval '60 seconds'"
+DAY = "interval '24 hours'"
 OPEN = "('pending', 'starting', 'running', 'cancelling')"
 
-# What must not be → a query that finds it. Deleted runs have no row in runner.runs, and so are left aside.
+# What must not be → a query that finds it. Deleted runs have no row in runner.runs, and so are left aside; of pruned ones the
+# cases are gone, and their results are counted against what was expected. What tells of more than a day ago may be gone too.
 QUERIES: Mapping[str, str] = {
-    "run whose frozen cases are not the set's cases at its revision": """
+    "run whose frozen cases are not the set's cases at its revision": f"""
         SELECT r.id FROM runner.runs r
-        WHERE r.family = 'test_set' AND r.state IN ('running', 'completed') AND EXISTS (
+        WHERE r.family = 'test_set' AND r.state IN ('running', 'completed') AND NOT r.cases_pruned AND r.created_at > now() - {DAY} AND EXISTS (
           SELECT FROM (
             SELECT id, (row_number() OVER (ORDER BY position, id) - 1)::int AS place FROM catalog.test_cases c
             WHERE c.test_set_id = r.subject_id AND c.from_rev <= r.revision AND (c.until_rev IS NULL OR c.until_rev > r.revision)
@@ -27,7 +29,7 @@ QUERIES: Mapping[str, str] = {
           WHERE kept.ord IS NULL OR wanted.id IS NULL)""",
     "open or completed run without all of its cases": """
         SELECT r.id FROM runner.runs r LEFT JOIN runner.run_cases c ON c.run_id = r.id
-        WHERE r.family <> 'test_set' AND r.state IN ('running', 'completed')
+        WHERE r.family <> 'test_set' AND r.state IN ('running', 'completed') AND NOT r.cases_pruned
         GROUP BY r.id, r.total_cases HAVING count(c.*) <> r.total_cases""",
     "completed run with other than one result for a case and evaluator": """
         SELECT r.id, c.ord, e.name, count(x.*) FROM reporting.runs r
@@ -43,7 +45,14 @@ QUERIES: Mapping[str, str] = {
     "result of a case that the run doesn't have": """
         SELECT x.run_id, x.ord FROM reporting.results x JOIN runner.runs r ON r.id = x.run_id
         LEFT JOIN runner.run_cases c ON c.run_id = x.run_id AND c.ord = x.ord AND c.case_id = x.test_case_id
-        WHERE c.ord IS NULL OR c.state = 'cancelled'""",
+        WHERE (c.ord IS NULL AND NOT r.cases_pruned) OR c.state = 'cancelled'""",
+    "closed run with another number of results than was expected": """
+        SELECT id FROM reporting.runs WHERE closed AND passed + failed + errors <> expected_results""",
+    "run whose cases went before its results could be read": """
+        SELECT r.id FROM runner.runs r LEFT JOIN reporting.runs p ON p.id = r.id WHERE r.cases_pruned AND (p.id IS NULL OR NOT p.closed)""",
+    "case that nobody needs and nobody removes": """
+        SELECT c.run_id, c.ord FROM runner.run_cases c LEFT JOIN runner.runs r ON r.id = c.run_id
+        WHERE (r.id IS NULL OR r.cases_pruned) AND NOT EXISTS (SELECT FROM runner.removals m WHERE m.run_id = c.run_id)""",
     "case with other scores than the runner was told of": """
         SELECT c.run_id, c.ord FROM runner.run_cases c JOIN runner.runs r ON r.id = c.run_id
         LEFT JOIN scoring.scores s ON s.run_id = c.run_id AND s.case_id = c.case_id AND s.repeat = c.repeat
@@ -59,10 +68,10 @@ QUERIES: Mapping[str, str] = {
         SELECT r.id FROM runner.runs r WHERE NOT r.client_driven AND r.state IN {OPEN} AND r.touched_at < now() - {MINUTE}
           AND NOT EXISTS (SELECT FROM runner.run_cases c WHERE c.run_id = r.id AND c.state = 'leased' AND c.lease_until > now())
           AND NOT EXISTS (SELECT FROM reporting.results x WHERE x.run_id = r.id AND x.created_at > now() - {MINUTE})""",
-    "final run with other than one RunFinished": """
+    "final run with other than one RunFinished": f"""
         SELECT r.id, count(o.*) FROM runner.runs r
         LEFT JOIN runner.outbox o ON o.topic = 'runner.run_finished' AND o.key = 'finished:' || r.id
-        WHERE r.state IN ('completed', 'error', 'cancelled') GROUP BY r.id HAVING count(o.*) <> 1""",
+        WHERE r.state IN ('completed', 'error', 'cancelled') AND r.completed_at > now() - {DAY} GROUP BY r.id HAVING count(o.*) <> 1""",
     "run whose counts are not those of its results": """
         SELECT r.id FROM reporting.runs r LEFT JOIN (
           SELECT run_id, count(*) FILTER (WHERE status = 'passed') AS passed, count(*) FILTER (WHERE status = 'failed') AS failed,

@@ -91,6 +91,9 @@ PLANTED = {
     "completed run with other than one result for a case and evaluator": "DELETE FROM reporting.results WHERE ord = 1",
     "completed run with a case of which not every score is a result": f"UPDATE runner.run_cases SET results = 2 WHERE run_id = '{RUN}'",
     "result of a case that the run doesn't have": "UPDATE reporting.results SET ord = 7 WHERE ord = 1",
+    "closed run with another number of results than was expected": f"UPDATE reporting.runs SET expected_results = 4 WHERE id = '{RUN}'",
+    "run whose cases went before its results could be read": f"UPDATE runner.runs SET cases_pruned = true WHERE id = '{DRIVEN}'",
+    "case that nobody needs and nobody removes": f"UPDATE runner.runs SET cases_pruned = true WHERE id = '{RUN}'",
     "case with other scores than the runner was told of": "DELETE FROM scoring.scores WHERE evaluator = 'polite'",
     "completed run with an open case": f"UPDATE runner.run_cases SET state = 'executed' WHERE run_id = '{RUN}' AND ord = 1",
     "run that is still open though all its cases are final": "UPDATE runner.runs SET state = 'running'",
@@ -144,6 +147,28 @@ async def test_all_is_well_in_a_whole_world(world: asyncpg.Connection, urls: dic
 async def test_a_planted_fault_is_found(world: asyncpg.Connection, urls: dict[str, str], name: str) -> None:
     await world.execute(PLANTED[name])
     assert name in await oracle.findings(urls["assay"], [RUN])
+
+
+PRUNED = f"UPDATE runner.runs SET cases_pruned = true WHERE id = '{RUN}'"
+REMOVING = f"INSERT INTO runner.removals (run_id) VALUES ('{RUN}'); DELETE FROM runner.run_cases WHERE run_id = '{RUN}' AND ord"
+
+
+@pytest.mark.parametrize("gone", [0, 1, 3])
+async def test_a_run_whose_cases_are_being_pruned_is_well(world: asyncpg.Connection, urls: dict[str, str], gone: int) -> None:
+    await world.execute(f"{PRUNED}; {REMOVING} < {gone}")
+    assert await oracle.findings(urls["assay"], [RUN]) == {}
+
+
+async def test_a_lost_result_of_a_pruned_run_is_found(world: asyncpg.Connection, urls: dict[str, str]) -> None:
+    await world.execute(f"{PRUNED}; {REMOVING} < 3; DELETE FROM reporting.results WHERE run_id = '{RUN}' AND ord = 1")
+    assert "run whose counts are not those of its results" in await oracle.findings(urls["assay"], [RUN])
+
+
+async def test_what_is_trimmed_after_a_day_is_not_missed(world: asyncpg.Connection, urls: dict[str, str]) -> None:
+    days_ago = "now() - interval '2 days'"
+    await world.execute(f"UPDATE runner.runs SET created_at = {days_ago}, completed_at = {days_ago} WHERE id = '{RUN}'")
+    await world.execute("DELETE FROM runner.outbox; DELETE FROM catalog.test_cases WHERE position = 1")
+    assert await oracle.findings(urls["assay"], [RUN]) == {}
 
 
 async def test_an_accepted_run_that_is_missing_is_found(world: asyncpg.Connection, urls: dict[str, str]) -> None:
