@@ -6,7 +6,7 @@ The handler opens the transaction of the effect and calls `inbox.take` in it, so
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +16,13 @@ from nats.js.errors import NotFoundError
 from assay.common.internal.v1 import outbox_pb2
 from shared import inbox, observe, tracing
 from shared.channels import Authenticated
-from shared.jetstream import OUTAGES, Broker, Puller
+from shared.jetstream import FETCH_SECONDS, FINISH_SECONDS, OUTAGES, Broker, Puller
 from shared.outbox import SEQ_HEADER
 from shared.postgres import Connection, Database
 from shared.topics import Topic
 
-FETCH_SECONDS = 5.0
 NAK_SECONDS = 1.0
+GIVEN_BACK_SECONDS = 0.1
 WATCH_SECONDS = 2.0
 OVERDUE_SECONDS = 15.0
 SURELY_LOST_SECONDS = 600.0
@@ -77,7 +77,7 @@ class Ear:
             while True:
                 try:
                     messages = await puller.fetch(hearing.batch, FETCH_SECONDS)
-                    await self._deliver(hearing, messages)
+                    await _to_the_end(self._deliver(hearing, messages))
                     delay = 0.1
                 except NotFoundError:
                     with contextlib.suppress(*OUTAGES):
@@ -96,15 +96,18 @@ class Ear:
         if not messages:
             return
         async with _kept_alive(messages, self.ack_wait):
-            if await self._handled(hearing, messages):
-                await _ack(messages)
-                return
-            for message in messages:
-                if len(messages) > 1 and await self._handled(hearing, [message]):
-                    await _ack([message])
-                else:
-                    with contextlib.suppress(*OUTAGES):
-                        await message.nak(delay=NAK_SECONDS)
+            try:
+                if await self._handled(hearing, messages):
+                    await _ack(messages)
+                    return
+                for message in messages:
+                    if len(messages) > 1 and await self._handled(hearing, [message]):
+                        await _ack([message])
+                    else:
+                        await _nak([message], NAK_SECONDS)
+            except asyncio.CancelledError:
+                await _nak([message for message in messages if not message.is_acked], GIVEN_BACK_SECONDS)
+                raise
 
     async def _handled(self, hearing: Hearing, messages: list[Msg]) -> bool:
         try:
@@ -142,6 +145,24 @@ async def _ack(messages: Sequence[Msg]) -> None:
     with contextlib.suppress(*OUTAGES):  # not acknowledged: delivered again, without effect
         for message in messages:
             await message.ack()
+
+
+async def _nak(messages: Sequence[Msg], seconds: float) -> None:
+    with contextlib.suppress(*OUTAGES):
+        for message in messages:
+            await message.nak(delay=seconds)
+
+
+async def _to_the_end(delivering: Coroutine[Any, Any, None]) -> None:
+    """Cancelled, it lets what was begun end: a judge has been paid, or the transaction is about to commit."""
+    task = asyncio.create_task(delivering)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        raise
 
 
 @contextlib.asynccontextmanager

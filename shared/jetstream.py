@@ -34,7 +34,10 @@ DAY = 24 * 3600.0
 DUPLICATE_WINDOW = 120.0
 MAX_ACK_PENDING = 20_000
 NO_RESPONDERS = "503"
+FETCH_SECONDS = 2.0
 GIVE_BACK_SECONDS = 2.0
+FINISH_SECONDS = 8.0
+"""After SIGTERM: what was pulled and begun may end within this time; what hasn't is given back."""
 # Anything that means: not now. Everything else is a fault of ours.
 OUTAGES = (nats.errors.Error, TimeoutError, asyncio.TimeoutError, OSError)
 
@@ -251,8 +254,8 @@ class Puller:
         self._request += 1
         body = {"batch": room, "expires": int(wait * 1e9)}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{self._durable}"
+        self._open, self._deadline = room, now + wait + 0.25  # first: cancelled in the middle, it may have been sent
         await self._broker.client.publish(subject, orjson.dumps(body), reply=f"{self._inbox}.{self._request}")
-        self._open, self._deadline = room, now + wait + 0.25
 
     async def _declare(self) -> None:
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
@@ -279,12 +282,30 @@ class Puller:
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
 
     async def give_back(self) -> None:
-        """Returns what arrived but was never taken, so that another process gets it at once."""
+        """Returns what arrived and was never taken, and what still comes, so that another process gets it at once."""
+        await self._let_expire()
         if self._subscription is not None:
-            with contextlib.suppress(*OUTAGES):  # without it a request that is still open would go on to catch messages
+            with contextlib.suppress(*OUTAGES):
                 await asyncio.wait_for(self._subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
         while not self._queue.empty():
-            message = self._queue.get_nowait()
-            if message.reply and not (message.headers or {}).get("Status"):
-                with contextlib.suppress(*OUTAGES):
-                    await message.nak()
+            await _return(self._queue.get_nowait())
+
+    async def _let_expire(self) -> None:
+        """Waits until no request is open. Unsubscribing instead would lose messages for a whole ack_wait: the server that leads
+        the consumer in a cluster learns of it a moment later, and meanwhile sends them to nobody.
+        """
+        while self._open and (left := self._deadline - asyncio.get_running_loop().time()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    message = await self._queue.get()
+            except TimeoutError:
+                break
+            with contextlib.suppress(NotFoundError):
+                self._take(message, [])
+            await _return(message)
+
+
+async def _return(message: Msg) -> None:
+    if message.reply and not (message.headers or {}).get("Status"):
+        with contextlib.suppress(*OUTAGES):
+            await message.nak()

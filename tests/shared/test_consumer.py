@@ -19,6 +19,7 @@ from tests.shared.waiting import until
 async def running(ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hop]:
     monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
     monkeypatch.setattr(consumer, "NAK_SECONDS", 0.2)
+    monkeypatch.setattr(consumer, "FETCH_SECONDS", 0.4)  # which the end of each test waits out
     nats_server.wipe()
     async with hop(ends, nats_server.url) as made:
         yield made
@@ -229,3 +230,31 @@ async def test_the_producer_learns_how_far_its_consumer_has_read(running: Hop) -
     await running.watch().look(running.hearing())
     async with running.produced.connection() as connection:
         assert await connection.fetchval("SELECT watermark FROM outbox_readers WHERE consumer = 'reporting'") == 5
+
+
+async def test_what_is_being_handled_at_the_end_still_takes_effect(running: Hop) -> None:
+    running.slow = 1.0
+    hearing = asyncio.create_task(running.ear.hear(running.hearing()))
+    await running.say(*named(1))
+    await until(lambda: bool(running.heard))
+    hearing.cancel()
+    await asyncio.wait({hearing})
+    await running.until_effects(named(1), within=1)
+    await until_nothing_is_under_way(running)
+
+
+async def test_what_takes_too_long_at_the_end_goes_to_another_at_once(
+    ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "FINISH_SECONDS", 0.2)
+    nats_server.wipe()
+    async with hop(ends, nats_server.url, ack_wait=60) as running:
+        running.slow = 30.0
+        hearing = asyncio.create_task(running.ear.hear(running.hearing()))
+        await running.say(*named(1))
+        await until(lambda: bool(running.heard))
+        hearing.cancel()
+        await asyncio.wait({hearing})
+        running.slow = 0.0
+        running.begin(running.ear.hear(running.hearing()))
+        await running.until_effects(named(1), within=10)

@@ -133,13 +133,24 @@ async def test_what_is_given_back_comes_to_another_at_once(broker: Broker) -> No
 
 async def test_an_open_request_catches_nothing_once_it_was_given_up(broker: Broker) -> None:
     giving = a_puller(broker)
-    fetching = asyncio.create_task(giving.fetch(5, 30))
+    fetching = asyncio.create_task(giving.fetch(5, 1))
     await asyncio.sleep(0.3)
     fetching.cancel()
     await asyncio.gather(fetching, return_exceptions=True)
     await giving.give_back()
     await publish(broker, "x")
     assert names(await a_puller(broker).fetch(5, 3)) == ["x"]
+
+
+async def test_what_comes_while_it_is_given_up_goes_to_another_at_once(broker: Broker) -> None:
+    giving, taking = a_puller(broker), a_puller(broker)
+    fetching = asyncio.create_task(giving.fetch(5, 3))
+    await asyncio.sleep(0.3)
+    fetching.cancel()
+    leaving = asyncio.create_task(giving.give_back())
+    await publish(broker, "x")
+    assert names(await taking.fetch(5, 4)) == ["x"]
+    await leaving
 
 
 async def test_a_consumer_that_is_gone_is_told_and_declared_again(broker: Broker) -> None:
