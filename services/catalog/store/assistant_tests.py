@@ -6,12 +6,40 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.assistant_tests import AssistantTest, Criterion, Plan, Suite, TestFilter
+from services.catalog.store.table import Table
 from shared.errors import NotFound
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
 
 KIND = "assistant test"
 SUITE_KIND = "test suite"
+
+
+def _test(row: asyncpg.Record) -> AssistantTest:
+    plan = Plan(
+        row["name"],
+        row["agent_id"],
+        row["instructions"],
+        tuple(Criterion(one["name"], one["criteria"]) for one in row["rubric"]),
+        row["description"],
+        row["channel"],
+        row["max_duration_seconds"],
+        row["suite"],
+        row["schedule"],
+    )
+    return AssistantTest(row["id"], row["workspace_id"], plan, row["schedule_revision"], row["created_at"], row["updated_at"])
+
+
+TESTS = Table(
+    KIND,
+    "assistant_tests",
+    """
+    workspace_id, id, name, agent_id, instructions, rubric, description, channel, max_duration_seconds, suite, schedule,
+    schedule_revision, created_at, updated_at
+    """,
+    _test,
+)
+get, lock = TESTS.get, TESTS.lock
 
 
 async def insert(sql: Sql, made: AssistantTest) -> None:
@@ -39,29 +67,6 @@ async def update(sql: Sql, changed: AssistantTest) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, test_id: UUID) -> AssistantTest:
-    """One test. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, name, agent_id, instructions, rubric, description, channel, max_duration_seconds, suite, schedule,
-               schedule_revision, created_at, updated_at
-        FROM assistant_tests WHERE workspace_id = $1 AND id = $2
-        """,
-        workspace,
-        test_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _test(row)
-
-
-async def lock(sql: Sql, workspace: UUID, test_id: UUID) -> AssistantTest:
-    """One test, which nobody else changes before the transaction ends. Raises NotFound."""
-    if not await sql.fetchval("SELECT true FROM assistant_tests WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, test_id):
-        raise NotFound(KIND)
-    return await get(sql, workspace, test_id)
-
-
 async def delete(sql: Sql, workspace: UUID, test_id: UUID) -> None:
     """Removes a test."""
     await sql.execute("DELETE FROM assistant_tests WHERE workspace_id = $1 AND id = $2", workspace, test_id)
@@ -69,34 +74,8 @@ async def delete(sql: Sql, workspace: UUID, test_id: UUID) -> None:
 
 async def page(sql: Sql, workspace: UUID, wanted: TestFilter, request: PageRequest) -> Page[AssistantTest]:
     """Tests, newest first."""
-    total = await sql.fetchval(
-        """
-        SELECT count(*) FROM assistant_tests
-        WHERE workspace_id = $1 AND ($2::text IS NULL OR suite = $2) AND ($3::text IS NULL OR channel = $3)
-          AND ($4::uuid IS NULL OR agent_id = $4)
-        """,
-        workspace,
-        wanted.suite,
-        wanted.channel,
-        wanted.agent_id,
-    )
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, agent_id, instructions, rubric, description, channel, max_duration_seconds, suite, schedule,
-               schedule_revision, created_at, updated_at
-        FROM assistant_tests
-        WHERE workspace_id = $1 AND ($2::text IS NULL OR suite = $2) AND ($3::text IS NULL OR channel = $3)
-          AND ($4::uuid IS NULL OR agent_id = $4)
-        ORDER BY id DESC LIMIT $5 OFFSET $6
-        """,
-        workspace,
-        wanted.suite,
-        wanted.channel,
-        wanted.agent_id,
-        request.size,
-        request.offset,
-    )
-    return Page([_test(row) for row in rows], total, request)
+    which = "($2::text IS NULL OR suite = $2) AND ($3::text IS NULL OR channel = $3) AND ($4::uuid IS NULL OR agent_id = $4)"
+    return await TESTS.page(sql, workspace, request, which, wanted.suite, wanted.channel, wanted.agent_id, newest_first=True)
 
 
 async def suite_names(sql: Sql, workspace: UUID) -> list[str]:
@@ -164,18 +143,3 @@ def _columns(of: AssistantTest) -> tuple[Any, ...]:
         of.schedule_revision,
         of.updated_at,
     )
-
-
-def _test(row: asyncpg.Record) -> AssistantTest:
-    plan = Plan(
-        row["name"],
-        row["agent_id"],
-        row["instructions"],
-        tuple(Criterion(one["name"], one["criteria"]) for one in row["rubric"]),
-        row["description"],
-        row["channel"],
-        row["max_duration_seconds"],
-        row["suite"],
-        row["schedule"],
-    )
-    return AssistantTest(row["id"], row["workspace_id"], plan, row["schedule_revision"], row["created_at"], row["updated_at"])

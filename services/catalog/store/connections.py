@@ -6,11 +6,43 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.connections import Connection, Sealed, Settings
+from services.catalog.store.table import Table
 from shared.errors import NotFound
-from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
 
 KIND = "connection"
+
+
+def _connection(row: asyncpg.Record) -> Connection:
+    return Connection(
+        row["id"],
+        row["workspace_id"],
+        Settings(
+            row["name"],
+            row["kind"],
+            row["base_url"],
+            row["model"],
+            row["max_concurrency"],
+            row["requests_per_minute"],
+            row["timeout_ms"],
+        ),
+        Sealed(row["secret_key_id"], row["secret"]) if row["secret"] is not None else None,
+        row["revision"],
+        row["created_at"],
+        row["updated_at"],
+    )
+
+
+CONNECTIONS = Table(
+    KIND,
+    "connections",
+    """
+    workspace_id, id, name, kind, base_url, model, max_concurrency, requests_per_minute, timeout_ms, secret, secret_key_id, revision,
+    created_at, updated_at
+    """,
+    _connection,
+)
+get, lock, page = CONNECTIONS.get, CONNECTIONS.lock, CONNECTIONS.page
 
 
 async def insert(sql: Sql, made: Connection) -> None:
@@ -40,52 +72,12 @@ async def update(sql: Sql, changed: Connection) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, connection_id: UUID) -> Connection:
-    """One connection. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, name, kind, base_url, model, max_concurrency, requests_per_minute, timeout_ms,
-               secret, secret_key_id, revision, created_at, updated_at
-        FROM connections WHERE workspace_id = $1 AND id = $2
-        """,
-        workspace,
-        connection_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _connection(row)
-
-
-async def lock(sql: Sql, workspace: UUID, connection_id: UUID) -> Connection:
-    """One connection, which nobody else changes, deletes or begins to use before the transaction ends. Raises NotFound."""
-    locked = await sql.fetchval("SELECT true FROM connections WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, connection_id)
-    if not locked:
-        raise NotFound(KIND)
-    return await get(sql, workspace, connection_id)
-
-
 async def hold(sql: Sql, workspace: UUID, connection_id: UUID) -> Connection:
     """One connection, which nobody deletes before the transaction ends. Raises NotFound."""
     held = await sql.fetchval("SELECT true FROM connections WHERE workspace_id = $1 AND id = $2 FOR KEY SHARE", workspace, connection_id)
     if not held:
         raise NotFound(KIND)
     return await get(sql, workspace, connection_id)
-
-
-async def page(sql: Sql, workspace: UUID, request: PageRequest) -> Page[Connection]:
-    """Connections, oldest first."""
-    total = await sql.fetchval("SELECT count(*) FROM connections WHERE workspace_id = $1", workspace)
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, kind, base_url, model, max_concurrency, requests_per_minute, timeout_ms,
-               secret, secret_key_id, revision, created_at, updated_at
-        FROM connections WHERE workspace_id = $1 ORDER BY id LIMIT $2 OFFSET $3
-        """,
-        workspace,
-        request.size,
-        request.offset,
-    )
-    return Page([_connection(row) for row in rows], total, request)
 
 
 async def delete(sql: Sql, workspace: UUID, connection_id: UUID) -> None:
@@ -129,24 +121,4 @@ def _columns(of: Connection) -> tuple[Any, ...]:
         secret.box if secret else None,
         secret.key_id if secret else None,
         of.revision,
-    )
-
-
-def _connection(row: asyncpg.Record) -> Connection:
-    return Connection(
-        row["id"],
-        row["workspace_id"],
-        Settings(
-            row["name"],
-            row["kind"],
-            row["base_url"],
-            row["model"],
-            row["max_concurrency"],
-            row["requests_per_minute"],
-            row["timeout_ms"],
-        ),
-        Sealed(row["secret_key_id"], row["secret"]) if row["secret"] is not None else None,
-        row["revision"],
-        row["created_at"],
-        row["updated_at"],
     )

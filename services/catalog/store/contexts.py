@@ -5,11 +5,20 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.contexts import Context, Prompt
+from services.catalog.store.table import Table
 from shared.errors import NotFound
-from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
 
 KIND = "context"
+
+
+def _context(row: asyncpg.Record) -> Context:
+    prompt = Prompt(row["name"], row["connection_id"], row["statement"], row["model"], row["parameters"])
+    return Context(row["id"], row["workspace_id"], prompt, row["created_at"], row["updated_at"])
+
+
+CONTEXTS = Table(KIND, "contexts", "workspace_id, id, name, statement, connection_id, model, parameters, created_at, updated_at", _context)
+get, lock, page = CONTEXTS.get, CONTEXTS.lock, CONTEXTS.page
 
 
 async def insert(sql: Sql, made: Context) -> None:
@@ -51,48 +60,10 @@ async def update(sql: Sql, changed: Context) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, context_id: UUID) -> Context:
-    """One context. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, name, statement, connection_id, model, parameters, created_at, updated_at
-        FROM contexts WHERE workspace_id = $1 AND id = $2
-        """,
-        workspace,
-        context_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _context(row)
-
-
-async def lock(sql: Sql, workspace: UUID, context_id: UUID) -> Context:
-    """One context, which nobody else changes, deletes or begins to use before the transaction ends. Raises NotFound."""
-    locked = await sql.fetchval("SELECT true FROM contexts WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, context_id)
-    if not locked:
-        raise NotFound(KIND)
-    return await get(sql, workspace, context_id)
-
-
 async def hold(sql: Sql, workspace: UUID, context_id: UUID) -> None:
     """Keeps a context from being deleted before the transaction ends. Raises NotFound."""
     if not await sql.fetchval("SELECT true FROM contexts WHERE workspace_id = $1 AND id = $2 FOR KEY SHARE", workspace, context_id):
         raise NotFound(KIND)
-
-
-async def page(sql: Sql, workspace: UUID, request: PageRequest) -> Page[Context]:
-    """Contexts, oldest first."""
-    total = await sql.fetchval("SELECT count(*) FROM contexts WHERE workspace_id = $1", workspace)
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, statement, connection_id, model, parameters, created_at, updated_at
-        FROM contexts WHERE workspace_id = $1 ORDER BY id LIMIT $2 OFFSET $3
-        """,
-        workspace,
-        request.size,
-        request.offset,
-    )
-    return Page([_context(row) for row in rows], total, request)
 
 
 async def delete(sql: Sql, workspace: UUID, context_id: UUID) -> None:
@@ -104,8 +75,3 @@ async def sets_of(sql: Sql, workspace: UUID, context_id: UUID) -> int:
     """How many test sets belong to it."""
     count: int = await sql.fetchval("SELECT count(*) FROM test_sets WHERE workspace_id = $1 AND context_id = $2", workspace, context_id)
     return count
-
-
-def _context(row: asyncpg.Record) -> Context:
-    prompt = Prompt(row["name"], row["connection_id"], row["statement"], row["model"], row["parameters"])
-    return Context(row["id"], row["workspace_id"], prompt, row["created_at"], row["updated_at"])

@@ -1,18 +1,45 @@
 """Test cases of prompts. Those that were deleted are rows still, and unknown to everybody who asks."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from services.catalog.entities.prompt_cases import CaseContent, PromptCase
-from shared.errors import NotFound
+from services.catalog.store.table import UNDELETED, Table
 from shared.postgres import Connection as Sql
 
 KIND = "test case"
 BATCH = 500
+
+
+def _case(row: asyncpg.Record) -> PromptCase:
+    content = CaseContent(
+        row["title"],
+        row["messages"],
+        row["variables"],
+        row["variables_rich_content"],
+        row["files"],
+        row["expected_output"],
+        row["answers"],
+        row["application_id"],
+        row["metadata"],
+    )
+    return PromptCase(row["id"], row["workspace_id"], row["prompt_id"], content, row["created_at"], row["updated_at"])
+
+
+CASES = Table(
+    KIND,
+    "prompt_cases",
+    """
+    workspace_id, id, prompt_id, title, messages, variables, variables_rich_content, files, expected_output, answers,
+    application_id, metadata, created_at, updated_at
+    """,
+    _case,
+    UNDELETED,
+)
+get, lock, delete = CASES.get, CASES.lock, CASES.mark_deleted
 
 
 async def insert(sql: Sql, made: Sequence[PromptCase]) -> None:
@@ -40,54 +67,9 @@ async def update(sql: Sql, changed: PromptCase) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, case_id: UUID) -> PromptCase:
-    """One test case. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, prompt_id, title, messages, variables, variables_rich_content, files, expected_output, answers,
-               application_id, metadata, created_at, updated_at
-        FROM prompt_cases WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL
-        """,
-        workspace,
-        case_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _case(row)
-
-
-async def lock(sql: Sql, workspace: UUID, case_id: UUID) -> PromptCase:
-    """One test case, which nobody else changes or deletes before the transaction ends. Raises NotFound."""
-    await sql.execute("SELECT FROM prompt_cases WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, case_id)
-    return await get(sql, workspace, case_id)
-
-
 async def batch(sql: Sql, workspace: UUID, prompt_id: UUID, after: UUID) -> list[PromptCase]:
     """The test cases of a prompt that were made after this one, oldest first, at most 500."""
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, prompt_id, title, messages, variables, variables_rich_content, files, expected_output, answers,
-               application_id, metadata, created_at, updated_at
-        FROM prompt_cases WHERE workspace_id = $1 AND prompt_id = $2 AND deleted_at IS NULL AND id > $3 ORDER BY id LIMIT $4
-        """,
-        workspace,
-        prompt_id,
-        after,
-        BATCH,
-    )
-    return [_case(row) for row in rows]
-
-
-async def delete(sql: Sql, workspace: UUID, case_id: UUID, now: datetime) -> None:
-    """Deletes a test case. Raises NotFound."""
-    gone = await sql.fetchval(
-        "UPDATE prompt_cases SET deleted_at = $3 WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING true",
-        workspace,
-        case_id,
-        now,
-    )
-    if not gone:
-        raise NotFound(KIND)
+    return await CASES.fetch(sql, workspace, "prompt_id = $2 AND id > $3 ORDER BY id LIMIT $4", prompt_id, after, BATCH)
 
 
 def _columns(of: PromptCase) -> tuple[Any, ...]:
@@ -107,18 +89,3 @@ def _columns(of: PromptCase) -> tuple[Any, ...]:
         said.metadata,
         of.updated_at,
     )
-
-
-def _case(row: asyncpg.Record) -> PromptCase:
-    content = CaseContent(
-        row["title"],
-        row["messages"],
-        row["variables"],
-        row["variables_rich_content"],
-        row["files"],
-        row["expected_output"],
-        row["answers"],
-        row["application_id"],
-        row["metadata"],
-    )
-    return PromptCase(row["id"], row["workspace_id"], row["prompt_id"], content, row["created_at"], row["updated_at"])

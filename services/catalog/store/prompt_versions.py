@@ -1,17 +1,31 @@
 """Versions of prompts. Those that were deleted are rows still, and unknown to everybody who asks."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from services.catalog.entities.prompt_versions import PromptVersion, Wording
-from shared.errors import NotFound
+from services.catalog.store.table import UNDELETED, Table
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
 
 KIND = "prompt version"
+
+
+def _version(row: asyncpg.Record) -> PromptVersion:
+    wording = Wording(row["title"], row["messages"], row["variables"], row["configuration"], row["promoted"], row["draft"])
+    return PromptVersion(row["id"], row["workspace_id"], row["prompt_id"], wording, row["created_at"], row["updated_at"])
+
+
+VERSIONS = Table(
+    KIND,
+    "prompt_versions",
+    "workspace_id, id, prompt_id, title, messages, variables, configuration, promoted, draft, created_at, updated_at",
+    _version,
+    UNDELETED,
+)
+get, delete = VERSIONS.get, VERSIONS.mark_deleted
 
 
 async def insert(sql: Sql, made: PromptVersion) -> None:
@@ -40,62 +54,15 @@ async def update(sql: Sql, changed: PromptVersion) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, version_id: UUID) -> PromptVersion:
-    """One version. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, prompt_id, title, messages, variables, configuration, promoted, draft, created_at, updated_at
-        FROM prompt_versions WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL
-        """,
-        workspace,
-        version_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _version(row)
-
-
 async def promoted(sql: Sql, workspace: UUID, prompt_id: UUID) -> PromptVersion | None:
     """The version of a prompt that is in use, if there is one."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, prompt_id, title, messages, variables, configuration, promoted, draft, created_at, updated_at
-        FROM prompt_versions WHERE workspace_id = $1 AND prompt_id = $2 AND promoted AND deleted_at IS NULL
-        """,
-        workspace,
-        prompt_id,
-    )
-    return _version(row) if row else None
+    found = await VERSIONS.fetch(sql, workspace, "prompt_id = $2 AND promoted", prompt_id)
+    return found[0] if found else None
 
 
 async def page(sql: Sql, workspace: UUID, prompt_id: UUID, request: PageRequest) -> Page[PromptVersion]:
     """The versions of a prompt, oldest first."""
-    total = await sql.fetchval(
-        "SELECT count(*) FROM prompt_versions WHERE workspace_id = $1 AND prompt_id = $2 AND deleted_at IS NULL", workspace, prompt_id
-    )
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, prompt_id, title, messages, variables, configuration, promoted, draft, created_at, updated_at
-        FROM prompt_versions WHERE workspace_id = $1 AND prompt_id = $2 AND deleted_at IS NULL ORDER BY id LIMIT $3 OFFSET $4
-        """,
-        workspace,
-        prompt_id,
-        request.size,
-        request.offset,
-    )
-    return Page([_version(row) for row in rows], total, request)
-
-
-async def delete(sql: Sql, workspace: UUID, version_id: UUID, now: datetime) -> None:
-    """Deletes a version. Raises NotFound."""
-    gone = await sql.fetchval(
-        "UPDATE prompt_versions SET deleted_at = $3 WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING true",
-        workspace,
-        version_id,
-        now,
-    )
-    if not gone:
-        raise NotFound(KIND)
+    return await VERSIONS.page(sql, workspace, request, "prompt_id = $2", prompt_id)
 
 
 async def _demote_others(sql: Sql, version: PromptVersion) -> None:
@@ -126,8 +93,3 @@ def _columns(of: PromptVersion) -> tuple[Any, ...]:
         said.draft,
         of.updated_at,
     )
-
-
-def _version(row: asyncpg.Record) -> PromptVersion:
-    wording = Wording(row["title"], row["messages"], row["variables"], row["configuration"], row["promoted"], row["draft"])
-    return PromptVersion(row["id"], row["workspace_id"], row["prompt_id"], wording, row["created_at"], row["updated_at"])

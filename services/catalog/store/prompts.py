@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.prompts import Heading, Prompt
+from services.catalog.store.table import UNDELETED, Table
 from shared.errors import NotFound
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
@@ -13,6 +14,14 @@ from shared.postgres import Connection as Sql
 KIND = "prompt"
 # What goes with a prompt; a constant, for it becomes part of a statement.
 BELONGINGS = ("prompt_versions", "prompt_applications", "prompt_cases")
+
+
+def _prompt(row: asyncpg.Record) -> Prompt:
+    return Prompt(row["id"], row["workspace_id"], Heading(row["title"], row["project_id"]), row["created_at"], row["updated_at"])
+
+
+PROMPTS = Table(KIND, "prompts", "workspace_id, id, title, project_id, created_at, updated_at", _prompt, UNDELETED)
+get, lock = PROMPTS.get, PROMPTS.lock
 
 
 async def insert(sql: Sql, made: Prompt) -> None:
@@ -40,27 +49,6 @@ async def update(sql: Sql, changed: Prompt) -> None:
         changed.heading.project_id,
         changed.updated_at,
     )
-
-
-async def get(sql: Sql, workspace: UUID, prompt_id: UUID) -> Prompt:
-    """One prompt. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, title, project_id, created_at, updated_at
-        FROM prompts WHERE workspace_id = $1 AND id = $2 AND deleted_at IS NULL
-        """,
-        workspace,
-        prompt_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _prompt(row)
-
-
-async def lock(sql: Sql, workspace: UUID, prompt_id: UUID) -> Prompt:
-    """One prompt, which nobody else changes, deletes or adds to before the transaction ends. Raises NotFound."""
-    await sql.execute("SELECT FROM prompts WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, prompt_id)
-    return await get(sql, workspace, prompt_id)
 
 
 async def hold(sql: Sql, workspace: UUID, prompt_id: UUID) -> None:
@@ -102,23 +90,7 @@ async def delete(sql: Sql, workspace: UUID, prompt_id: UUID, now: datetime) -> l
 
 async def page(sql: Sql, workspace: UUID, project_id: UUID | None, request: PageRequest) -> Page[Prompt]:
     """Prompts, oldest first, of one project or of all."""
-    total = await sql.fetchval(
-        "SELECT count(*) FROM prompts WHERE workspace_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR project_id = $2)",
-        workspace,
-        project_id,
-    )
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, title, project_id, created_at, updated_at
-        FROM prompts WHERE workspace_id = $1 AND deleted_at IS NULL AND ($2::uuid IS NULL OR project_id = $2)
-        ORDER BY id LIMIT $3 OFFSET $4
-        """,
-        workspace,
-        project_id,
-        request.size,
-        request.offset,
-    )
-    return Page([_prompt(row) for row in rows], total, request)
+    return await PROMPTS.page(sql, workspace, request, "($2::uuid IS NULL OR project_id = $2)", project_id)
 
 
 async def check_project(sql: Sql, workspace: UUID, project_id: UUID) -> None:
@@ -130,7 +102,3 @@ async def check_project(sql: Sql, workspace: UUID, project_id: UUID) -> None:
 async def _check_project(sql: Sql, prompt: Prompt) -> None:
     if prompt.heading.project_id is not None:
         await check_project(sql, prompt.workspace_id, prompt.heading.project_id)
-
-
-def _prompt(row: asyncpg.Record) -> Prompt:
-    return Prompt(row["id"], row["workspace_id"], Heading(row["title"], row["project_id"]), row["created_at"], row["updated_at"])

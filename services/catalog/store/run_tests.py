@@ -6,12 +6,42 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.run_tests import RunTest
+from services.catalog.store.table import NAME_HOLDS, Table
 from shared.errors import NameTaken, NotFound
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
 
 KIND = "run test"
 NAME_CONSTRAINT = "run_tests_name"
+
+
+def _run_test(row: asyncpg.Record) -> RunTest:
+    return RunTest(
+        row["id"],
+        row["workspace_id"],
+        row["name"],
+        row["description"],
+        row["agent_id"],
+        row["agent_version_id"],
+        tuple(row["scenario_ids"]),
+        tuple(row["evaluator_ids"]),
+        tuple(row["dataset_row_ids"]),
+        row["enable_tool_evaluation"],
+        row["created_at"],
+        row["updated_at"],
+    )
+
+
+RUN_TESTS = Table(
+    KIND,
+    "run_tests",
+    """
+    workspace_id, id, name, description, agent_id, agent_version_id, scenario_ids, evaluator_ids, dataset_row_ids,
+    enable_tool_evaluation, created_at, updated_at
+    """,
+    _run_test,
+)
+get, lock = RUN_TESTS.get, RUN_TESTS.lock
 
 
 async def insert(sql: Sql, made: RunTest) -> None:
@@ -45,29 +75,6 @@ async def update(sql: Sql, changed: RunTest) -> None:
         raise _refusal(clash) from clash
 
 
-async def get(sql: Sql, workspace: UUID, run_test_id: UUID) -> RunTest:
-    """One run test. Raises NotFound."""
-    row = await sql.fetchrow(
-        """
-        SELECT workspace_id, id, name, description, agent_id, agent_version_id, scenario_ids, evaluator_ids, dataset_row_ids,
-               enable_tool_evaluation, created_at, updated_at
-        FROM run_tests WHERE workspace_id = $1 AND id = $2
-        """,
-        workspace,
-        run_test_id,
-    )
-    if row is None:
-        raise NotFound(KIND)
-    return _run_test(row)
-
-
-async def lock(sql: Sql, workspace: UUID, run_test_id: UUID) -> RunTest:
-    """One run test, which nobody else changes before the transaction ends. Raises NotFound."""
-    if not await sql.fetchval("SELECT true FROM run_tests WHERE workspace_id = $1 AND id = $2 FOR UPDATE", workspace, run_test_id):
-        raise NotFound(KIND)
-    return await get(sql, workspace, run_test_id)
-
-
 async def named(sql: Sql, workspace: UUID, names: Sequence[str]) -> tuple[UUID, str]:
     """Id and name of the run test that bears the first of these names that any bears. Raises NotFound."""
     row = await sql.fetchrow(
@@ -82,22 +89,7 @@ async def named(sql: Sql, workspace: UUID, names: Sequence[str]) -> tuple[UUID, 
 
 async def page(sql: Sql, workspace: UUID, request: PageRequest, search: str) -> Page[RunTest]:
     """Run tests whose name holds `search`, in any case; newest first."""
-    total = await sql.fetchval(
-        "SELECT count(*) FROM run_tests WHERE workspace_id = $1 AND ($2 = '' OR strpos(lower(name), lower($2)) > 0)", workspace, search
-    )
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, description, agent_id, agent_version_id, scenario_ids, evaluator_ids, dataset_row_ids,
-               enable_tool_evaluation, created_at, updated_at
-        FROM run_tests WHERE workspace_id = $1 AND ($2 = '' OR strpos(lower(name), lower($2)) > 0)
-        ORDER BY id DESC LIMIT $3 OFFSET $4
-        """,
-        workspace,
-        search,
-        request.size,
-        request.offset,
-    )
-    return Page([_run_test(row) for row in rows], total, request)
+    return await RUN_TESTS.page(sql, workspace, request, NAME_HOLDS, search, newest_first=True)
 
 
 async def delete(sql: Sql, workspace: UUID, run_test_id: UUID) -> None:
@@ -124,20 +116,3 @@ def _columns(run_test: RunTest) -> tuple[object, ...]:
 
 def _refusal(clash: asyncpg.UniqueViolationError) -> Exception:
     return NameTaken("the name is taken by another run test") if clash.constraint_name == NAME_CONSTRAINT else clash
-
-
-def _run_test(row: asyncpg.Record) -> RunTest:
-    return RunTest(
-        row["id"],
-        row["workspace_id"],
-        row["name"],
-        row["description"],
-        row["agent_id"],
-        row["agent_version_id"],
-        tuple(row["scenario_ids"]),
-        tuple(row["evaluator_ids"]),
-        tuple(row["dataset_row_ids"]),
-        row["enable_tool_evaluation"],
-        row["created_at"],
-        row["updated_at"],
-    )

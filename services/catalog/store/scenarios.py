@@ -6,6 +6,7 @@ from uuid import UUID
 import asyncpg
 
 from services.catalog.entities.scenarios import Outline, Scenario
+from services.catalog.store.table import NAME_HOLDS, Table
 from shared.errors import NotFound
 from shared.pages import Page, PageRequest
 from shared.postgres import Connection as Sql
@@ -13,6 +14,29 @@ from shared.postgres import Connection as Sql
 KIND = "scenario"
 DATASET_KIND = "dataset"
 BATCH_ROWS = 200
+
+
+def _scenario(row: asyncpg.Record) -> Scenario:
+    outline = Outline(
+        row["name"],
+        row["kind"],
+        row["description"],
+        tuple(row["script"]),
+        row["persona"],
+        row["goal"],
+        row["dataset_id"],
+        row["max_turns"],
+    )
+    return Scenario(row["id"], row["workspace_id"], outline, row["created_at"], row["updated_at"])
+
+
+SCENARIOS = Table(
+    KIND,
+    "scenarios",
+    "workspace_id, id, name, description, kind, script, persona, goal, dataset_id, max_turns, created_at, updated_at",
+    _scenario,
+)
+get = SCENARIOS.get
 
 
 async def insert(sql: Sql, made: Scenario) -> None:
@@ -39,44 +63,14 @@ async def insert(sql: Sql, made: Scenario) -> None:
     )
 
 
-async def get(sql: Sql, workspace: UUID, scenario_id: UUID) -> Scenario:
-    """One scenario. Raises NotFound."""
-    found = await many(sql, workspace, [scenario_id])
-    if not found:
-        raise NotFound(KIND)
-    return found[0]
-
-
 async def many(sql: Sql, workspace: UUID, ids: Sequence[UUID]) -> list[Scenario]:
     """Those of these that there are, in the order in which they are named."""
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, description, kind, script, persona, goal, dataset_id, max_turns, created_at, updated_at
-        FROM scenarios WHERE workspace_id = $1 AND id = ANY($2::uuid[]) ORDER BY array_position($2::uuid[], id)
-        """,
-        workspace,
-        list(ids),
-    )
-    return [_scenario(row) for row in rows]
+    return await SCENARIOS.fetch(sql, workspace, "id = ANY($2::uuid[]) ORDER BY array_position($2::uuid[], id)", list(ids))
 
 
 async def page(sql: Sql, workspace: UUID, request: PageRequest, search: str) -> Page[Scenario]:
     """Scenarios whose name holds `search`, in any case; newest first."""
-    total = await sql.fetchval(
-        "SELECT count(*) FROM scenarios WHERE workspace_id = $1 AND ($2 = '' OR strpos(lower(name), lower($2)) > 0)", workspace, search
-    )
-    rows = await sql.fetch(
-        """
-        SELECT workspace_id, id, name, description, kind, script, persona, goal, dataset_id, max_turns, created_at, updated_at
-        FROM scenarios WHERE workspace_id = $1 AND ($2 = '' OR strpos(lower(name), lower($2)) > 0)
-        ORDER BY id DESC LIMIT $3 OFFSET $4
-        """,
-        workspace,
-        search,
-        request.size,
-        request.offset,
-    )
-    return Page([_scenario(row) for row in rows], total, request)
+    return await SCENARIOS.page(sql, workspace, request, NAME_HOLDS, search, newest_first=True)
 
 
 async def dataset_revisions(sql: Sql, workspace: UUID, dataset_ids: Sequence[UUID]) -> dict[UUID, int]:
@@ -124,17 +118,3 @@ async def rows_at(
         row_id,
         BATCH_ROWS,
     )
-
-
-def _scenario(row: asyncpg.Record) -> Scenario:
-    outline = Outline(
-        row["name"],
-        row["kind"],
-        row["description"],
-        tuple(row["script"]),
-        row["persona"],
-        row["goal"],
-        row["dataset_id"],
-        row["max_turns"],
-    )
-    return Scenario(row["id"], row["workspace_id"], outline, row["created_at"], row["updated_at"])
