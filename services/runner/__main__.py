@@ -25,7 +25,7 @@ from services.runner.clients import Catalog, Reporting
 from services.runner.clock import Clock
 from services.runner.execution import CANCELLED_SUBJECT, Worker
 from services.runner.governor import Governor
-from services.runner.operations import runs as run_operations
+from services.runner.operations.closing import Closing
 from services.runner.operations.completion import Completion
 from services.runner.operations.pruning import Keep, Pruning
 from services.runner.pruning import prune_for_ever
@@ -43,10 +43,9 @@ from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
 from shared import guard, server, service
-from shared.errors import Unavailable
 from shared.jetstream import OUTAGES, Broker
 from shared.outbox_service import OutboxServicer
-from shared.postgres import OUTAGES as OUTAGES_OF_POSTGRES, Database, open_pool
+from shared.postgres import Database, open_pool
 
 SERVICE = "runner"
 SCHEMA_VERSION = "0008"
@@ -94,15 +93,14 @@ class Works:
 
 
 def cancelling(database: Database, broker: Broker, completion: Completion) -> Callable[[UUID], Awaitable[None]]:
-    """What follows a cancel: calls end everywhere, and what wasn't executed is closed."""
+    """What follows a cancel: calls end everywhere, and what wasn't executed is closed, which nobody waits for."""
+    closing = Closing(database, completion)
 
     async def cancelled(run_id: UUID) -> None:
         with contextlib.suppress(*OUTAGES):
             if broker.connected:
                 await broker.client.publish(CANCELLED_SUBJECT, str(run_id).encode())
-        with contextlib.suppress(Unavailable, *OUTAGES_OF_POSTGRES):  # the command itself took effect; the reconciler goes on with this
-            await run_operations.close_unexecuted(database, run_id)
-            await completion.complete(run_id)
+        closing.begin(run_id)
 
     return cancelled
 

@@ -21,6 +21,7 @@ from shared.postgres import Connection, Database, retrying
 from shared.topics import RUN_DELETED, RUN_STARTED, SUBJECT_DELETED
 
 CANCEL_SLICE = 5000
+SLICES_AT_ONCE = 10  # so that the reconciler gets to the other runs too
 
 
 @dataclass(frozen=True)
@@ -60,21 +61,27 @@ async def cancel_run(database: Database, workspace: UUID, run_id: UUID) -> tuple
         return run, await pruning.counts(connection, run)
 
 
-async def close_unexecuted(database: Database, run_id: UUID) -> None:
-    """Closes the unexecuted cases of a run that is being cancelled, in slices: what was executed is still scored."""
-    closed = CANCEL_SLICE
-    while closed == CANCEL_SLICE:
+async def close_unexecuted(database: Database, run_id: UUID) -> bool:
+    """Closes unexecuted cases of a run that is being cancelled, in slices, some of them; whether none is left.
 
-        async def slice_() -> int:
-            async with database.transaction() as connection:
-                run = await runs.find(connection, run_id)
-                if run is None or run.state != CANCELLING:
-                    return 0
-                return await cases.cancel_slice(connection, run_id, CANCEL_SLICE)
+    What was executed is still scored.
+    """
 
-        closed = await retrying(slice_)
+    async def slice_() -> int:
+        async with database.transaction() as connection:
+            run = await runs.find(connection, run_id)
+            if run is None or run.state != CANCELLING:
+                return 0
+            return await cases.cancel_slice(connection, run_id, CANCEL_SLICE)
+
+    for _ in range(SLICES_AT_ONCE):
+        if await retrying(slice_) < CANCEL_SLICE:
+            break
+    else:
+        return False
     async with database.transaction() as connection:
         await tickets.delete(connection, run_id)
+    return True
 
 
 async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: datetime) -> None:
