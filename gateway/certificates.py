@@ -5,6 +5,7 @@ then, and takes what is there when something is moved into it, which is how Kube
 """
 
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,21 @@ def check(services: Certificates | None, listener: Certificates | None, secrets:
         raise ValueError("TLS needs a certificate and its key, and towards the services their authority")
     if told and not secrets:
         raise ValueError("TLS needs a folder for what Envoy is told of the certificates")
+
+
+def load(services: Certificates | None, listener: Certificates | None) -> None:
+    """Raises ValueError where a file can't be read, or a key is not its certificate's. Envoy would start all the same, be ready,
+    and refuse every connection.
+    """
+    for found in (services, listener):
+        if found is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            try:
+                context.load_cert_chain(found.cert, found.key)
+                if found.ca:
+                    context.load_verify_locations(found.ca)
+            except OSError as fault:
+                raise ValueError(f"{', '.join(path for path in (found.cert, found.key, found.ca) if path)}: {fault}") from fault
 
 
 def write(services: Certificates | None, listener: Certificates | None, folder: Path) -> None:

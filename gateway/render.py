@@ -26,6 +26,8 @@ READ_LIMIT = 32 * 1024 * 1024
 """Bytes that are read of a request's body, if only to refuse it."""
 DOCUMENT_LIMIT = 4 * 1024 * 1024
 """Bytes of the OpenAPI document, which Envoy keeps in memory."""
+METRICS_PATHS = ("/stats/prometheus", "/ready")
+"""What the admin page shows to others; its other paths show secrets' places, or change and stop Envoy."""
 # The page is one file: it loads nothing but the document, and runs nothing but itself.
 PAGE_POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; connect-src 'self'; base-uri 'none'"
@@ -81,6 +83,8 @@ class Settings:
     """FileDescriptorSet of all protos."""
     descriptor_in_envoy: str = ""
     """Where Envoy finds that file, if not where the renderer does."""
+    metrics: Address | None = None
+    """Where `METRICS_PATHS` are served, over plain HTTP, to whoever asks; None: nowhere but on the admin page."""
     documents: str = ""
     """Folder in which Envoy finds openapi.json and docs.html (`python -m gateway.openapi`); "": they aren't served."""
     allowed_origins: Sequence[str] = ()
@@ -108,7 +112,7 @@ def render(settings: Settings) -> str:
     backends = _served(services, settings.backends)
     lua = _lua(limits) + shapes.tables(descriptor, services) + "".join((HERE / "lua" / name).read_text() for name in LUA)
     limits["document_limit"] = DOCUMENT_LIMIT
-    parts = {"documents": list(_documents(settings)), "replies": REPLIES}
+    parts = {"documents": list(_documents(settings)), "replies": REPLIES, "metrics_paths": METRICS_PATHS}
     return _template().render(settings=settings, services=services, backends=backends, lua=lua, **parts, **limits)
 
 
@@ -157,6 +161,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(prog="gateway.render", description="Prints Envoy's configuration.")
     parser.add_argument("--listen", type=_address, required=True, metavar="HOST:PORT")
     parser.add_argument("--admin", type=_address, required=True, metavar="HOST:PORT")
+    parser.add_argument("--metrics", type=_address, metavar="HOST:PORT")
     parser.add_argument("--backend", type=_backend, action="append", required=True, metavar="NAME=HOST:PORT,…")
     parser.add_argument("--descriptor", type=Path, required=True)
     parser.add_argument("--descriptor-in-envoy", default="", metavar="PATH")
@@ -175,6 +180,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
         backends=dict(given.backend),
         descriptor=given.descriptor,
         descriptor_in_envoy=given.descriptor_in_envoy,
+        metrics=given.metrics,
         documents=given.documents,
         allowed_origins=given.allowed_origin,
         max_connections=given.max_connections,

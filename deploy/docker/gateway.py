@@ -16,7 +16,8 @@ from gateway.certificates import Certificates
 from gateway.render import Address, Settings, render
 from shared import config
 
-ENVOY = "/usr/local/bin/envoy"
+ENVOY = "envoy"
+"""Found on PATH."""
 HERE = Path(__file__).parents[2]
 SERVICES = ("catalog", "runner", "scoring", "reporting")
 ADMIN_SECONDS = 2
@@ -36,6 +37,8 @@ class Config:
     listen: str = "0.0.0.0:8080"
     admin_listen: str = "127.0.0.1:9901"
     """Loopback only: the page shows everything and can stop Envoy."""
+    metrics_listen: str = ""
+    """Where Prometheus finds /stats/prometheus and probes find /ready, and nobody anything else; empty: nowhere."""
     allowed_origins: tuple[str, ...] = ()
     max_connections: int = Settings.max_connections
     max_heap_bytes: int = Settings.max_heap_bytes
@@ -63,6 +66,7 @@ def settings(given: Config, secrets: str = "") -> Settings:
     return Settings(
         listen=address(given.listen),
         admin=address(given.admin_listen),
+        metrics=address(given.metrics_listen) if given.metrics_listen else None,
         backends=backends,
         descriptor=HERE / "gen" / "assay.pb",
         documents=str(HERE / "documents"),
@@ -115,9 +119,15 @@ class Drain:
         self.told.wait()
         deadline = time.monotonic() + self.seconds
         self._asked("POST", "/drain_listeners?graceful&skip_exit")
+        self._until_idle(deadline)
+        # Who comes now is refused, which any client tries again elsewhere, rather than cut in the middle of a request.
+        self._asked("POST", "/drain_listeners")
+        self._until_idle(deadline)
+        envoy.terminate()
+
+    def _until_idle(self, deadline: float) -> None:
         while self._active() and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-        envoy.terminate()
 
     def _active(self) -> bool:
         answer = self._asked("GET", f"/stats?filter={ACTIVE}")
@@ -144,6 +154,7 @@ def main() -> int:
         folder = Path(tempfile.mkdtemp(prefix="gateway-"))
         chosen = settings(given, str(folder))
         rendered = render(chosen)
+        certificates.load(chosen.tls, chosen.listen_tls)
     except (config.ConfigError, ValueError) as fault:
         sys.stderr.write(f"{fault}\n")
         return WRONG_SETTINGS

@@ -40,6 +40,8 @@ class Log:
 
     calls: list[Call] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
+    released: threading.Event = field(default_factory=threading.Event)
+    """Until it is set, the call for "held" is not answered."""
 
     @property
     def last(self) -> Call:
@@ -92,6 +94,8 @@ class TestSets(test_sets_pb2_grpc.TestSetServiceServicer):
                 await context.abort(grpc.StatusCode.CANCELLED, "CANCELLED")
             case "slow":
                 await asyncio.sleep(30)
+            case "held":
+                await asyncio.to_thread(self.log.released.wait, 30)
         return test_sets_pb2.TestSet(id=request.test_set_id)
 
     async def UpdateTestSet(self, request: test_sets_pb2.UpdateTestSetRequest, context: Context) -> test_sets_pb2.TestSet:

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import re
 import socket
 import subprocess
 import time
@@ -74,10 +75,12 @@ class Gateway:
 
     def stat(self, name: str) -> int:
         """A counter of Envoy's."""
-        with socket.create_connection(("127.0.0.1", self.admin), timeout=5) as raw:
-            raw.sendall(f"GET /stats?filter=^{name}$ HTTP/1.0\r\n\r\n".encode())
-            lines = b"".join(_until_silent(raw)).decode().splitlines()
-        return int(lines[-1].rpartition(" ")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", self.admin, timeout=5)
+        try:
+            text = exchange(connection, "GET", f"/stats?filter=^{re.escape(name)}$").body.decode()
+        finally:
+            connection.close()
+        return int(text.rpartition(" ")[2])
 
 
 def exchange(
