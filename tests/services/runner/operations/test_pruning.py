@@ -7,12 +7,15 @@ from uuid import UUID
 
 import pytest
 
+from services.runner.chats import Ending
 from services.runner.entities import Executed, Run
-from services.runner.operations import execution, runs as operations
+from services.runner.operations import chats, execution, runs as operations
+from services.runner.operations.chats import Asking
 from services.runner.operations.completion import Completion
 from services.runner.operations.pruning import MOST_RUNS, Keep, Pruning
 from services.runner.operations.recording import Recorder
 from services.runner.operations.runs import cancel_run, close_unexecuted, delete_run
+from services.runner.store import calls
 from shared.errors import NotFound, Unavailable, WrongState
 from shared.ids import new_id
 from shared.postgres import Database
@@ -243,3 +246,22 @@ async def test_old_idempotency_keys_go(database: Database, pruning: Pruning) -> 
         )
     await pruning.forget_keys()
     assert [row["key"] for row in await rows(database, "SELECT key FROM idempotency_keys")] == ["23"]
+
+
+async def test_a_call_is_answered_once_its_run_was_pruned(database: Database, pruning: Pruning) -> None:
+    run = await begun(database, an_opened(3, family="run_test", target_id=""))
+    async with database.transaction() as connection:
+        await calls.insert(connection, run)
+        await connection.execute("""UPDATE calls SET state = 'completed', transcript = '[{"role": "user", "content": "hi"}]'""")
+        await connection.execute("UPDATE runs SET state = 'completed', completed_at = now() - interval '25 hours'")
+    await prune(pruning)
+    found = await rows(database, "SELECT id, transcript FROM calls")
+    assert [row["transcript"] for row in found] == [[]] * 3
+    asking = Asking(OURS, None, NOW)
+    assert (await chats.end(database, found[0]["id"], Ending("failed", "late"), asking)).result.status == "completed"
+    assert not (await chats.take(database, run.id, asking)).result.call_execution_ids
+
+
+@pytest.mark.parametrize(("days", "kept"), [(0.0, None), (-1.0, None), (0.5, timedelta(hours=12))])
+def test_runs_are_kept_as_set(days: float, kept: timedelta | None) -> None:
+    assert Keep.of(days) == Keep(timedelta(hours=24), kept)
