@@ -29,7 +29,7 @@ helm test assay -n assay --logs
 | `migrations.yaml` | a Job before each install and upgrade; the old pods work with the new schema |
 | `autoscaling.yaml`, `disruption.yaml` | HPA or KEDA (never both), and budgets where there is more than one process |
 | `networkpolicies.yaml` | nothing may talk, then each flow by name; runner and scoring alone reach model endpoints |
-| `monitoring.yaml`, `files/` | ServiceMonitor, alerts with a line of a runbook each, dashboard |
+| `monitoring.yaml`, `files/` | ServiceMonitor and PodMonitor, alerts with a line of a runbook each, dashboard |
 | `tests/answers.yaml` | `helm test`: every service is asked something through the gateway |
 
 **Upgrades** lose no request: the schema comes first, a new pod is ready before an old one leaves (`maxUnavailable: 0`), and

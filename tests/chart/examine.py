@@ -18,6 +18,7 @@ from referencing import Registry, Resource
 MODELS = {
     ("keda.sh/v1alpha1", "ScaledObject"): "keda.v1alpha1",
     ("monitoring.coreos.com/v1", "ServiceMonitor"): "prometheus_operator.v1",
+    ("monitoring.coreos.com/v1", "PodMonitor"): "prometheus_operator.v1",
     ("monitoring.coreos.com/v1", "PrometheusRule"): "prometheus_operator.v1",
     ("cert-manager.io/v1", "Issuer"): "cert_manager.v1",
     ("cert-manager.io/v1", "Certificate"): "cert_manager.v1",

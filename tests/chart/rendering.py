@@ -24,6 +24,7 @@ CASES: dict[str, tuple[Path, ...]] = {
     "small": (EXAMPLES / "small.yaml",),
     "production": (EXAMPLES / "production.yaml",),
     "production with TLS": (EXAMPLES / "production.yaml", EXAMPLES / "mtls.yaml"),
+    "production with TLS to clients": (EXAMPLES / "production.yaml", EXAMPLES / "gateway-tls.yaml"),
     "everything": (VALUES / "everything.yaml",),
     "nothing": (VALUES / "nothing.yaml",),
 }

@@ -27,6 +27,9 @@ def test_envoy_takes_what_the_pod_renders(case: str, tmp_path: Path) -> None:
     command = [binaries.envoy(), "--mode", "validate", "-c", str(file), "--log-level", "warning"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert given.listen.port == pod_ports(render(case).workload("gateway"))["http"]
+    ports = pod_ports(render(case).workload("gateway"))
+    assert given.listen.port == ports["https" if given.listen_tls else "http"]
+    assert given.metrics is not None
+    assert given.metrics.port == ports["metrics"]
     assert given.admin.host == "127.0.0.1"
     assert all(address.is_name for addresses in given.backends.values() for address in addresses)

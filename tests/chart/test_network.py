@@ -94,14 +94,25 @@ def test_stores_are_reached_by_those_that_use_them(case: str) -> None:
 def test_the_test_reaches_a_gateway_that_is_closed_to_others() -> None:
     rendered = render("production")
     assert peers(rendered, of_component(rendered, "gateway")["ingress"], "from", {"http"}) == {"test"}
+    encrypted = render("production", settings=("gateway.tls.enabled=true", "gateway.tls.existingSecret=some"))
+    assert peers(encrypted, of_component(encrypted, "gateway")["ingress"], "from", {"https"}) == {"test"}
     assert peers(rendered, of_component(rendered, "test")["egress"], "to", {8080}) == {"gateway"}
 
 
-def test_metrics_are_closed_where_nobody_is_named() -> None:
-    rules = {case: of_component(render(case), "runner")["ingress"] for case in ("defaults", "production")}
+@pytest.mark.parametrize("component", [*SERVICES, "gateway"])
+def test_metrics_are_closed_where_nobody_is_named(component: str) -> None:
+    rules = {case: of_component(render(case), component)["ingress"] for case in ("defaults", "production")}
     opened = {case: [rule for rule in found if rule["ports"][0]["port"] == "metrics"] for case, found in rules.items()}
     assert opened["defaults"] == []
     assert opened["production"][0]["from"]
+
+
+@pytest.mark.parametrize("case", GUARDED)
+def test_flows_into_pods_lead_to_ports_that_these_have(case: str) -> None:
+    rendered = render(case)
+    for component in (*SERVICES, "gateway"):
+        named = {entry["port"] for rule in of_component(rendered, component)["ingress"] for entry in rule["ports"]}
+        assert named <= pod_ports(rendered.workload(component)).keys()
 
 
 def test_traces_leave_where_there_are_any() -> None:

@@ -5,11 +5,14 @@ import re
 import pytest
 import yaml
 
+from gateway.render import METRICS_PATHS
 from shared import server
 from tests.chart.rendering import CASES, CHART, SERVICES, Workload, chosen, pod_ports, render
 
 WORKLOADS = [pytest.param(case, workload, id=f"{case}: {workload.name}") for case in CASES for workload in render(case).workloads()]
 RUNNING = [*SERVICES, "gateway"]
+DRAIN_SECONDS = 10 + server.GRACE_SECONDS
+"""What a service works on may take the first to end, and the calls that it serves the second."""
 MEBIBYTES = {"Mi": 1, "Gi": 1024}
 
 
@@ -44,6 +47,14 @@ def test_probes_ask_for_the_names_that_the_code_serves(case: str, service: str) 
     assert container["readinessProbe"]["grpc"] == {"port": port, "service": service}
     assert container["livenessProbe"]["grpc"] == {"port": port, "service": ""}
     assert container["args"] == [service]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_gateway_is_probed_where_neither_certificates_nor_a_crowd_are_in_the_way(case: str) -> None:
+    container = render(case).workload("gateway").container
+    asked = [container[f"{probe}Probe"]["httpGet"] for probe in ("startup", "readiness", "liveness")]
+    assert asked == [{"port": "metrics", "path": "/ready"}] * 3
+    assert asked[0]["path"] in METRICS_PATHS
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -83,15 +94,16 @@ def test_services_that_are_called_are_headless(component: str) -> None:
 def test_a_pod_has_the_time_that_its_drain_takes(case: str, component: str) -> None:
     workload = render(case).workload(component)
     (program, seconds) = workload.container["lifecycle"]["preStop"]["exec"]["command"]
-    grace = float(str(render(case).variables("gateway")["ASSAY_DRAIN_SECONDS"])) if component == "gateway" else server.GRACE_SECONDS
+    own = float(str(render(case).variables("gateway")["ASSAY_DRAIN_SECONDS"])) if component == "gateway" else DRAIN_SECONDS
     assert program == "sleep"
-    assert workload.spec["terminationGracePeriodSeconds"] > int(seconds) + grace + 10
+    assert workload.spec["terminationGracePeriodSeconds"] > int(seconds) + own + 10
 
 
 def test_the_chart_knows_the_services_grace() -> None:
     text = (CHART / "templates" / "_services.tpl").read_text()
-    (seconds,) = re.findall(r'define "assay.graceSeconds" -}}(\d+)', text)
-    assert float(seconds) == server.GRACE_SECONDS
+    (finish, grace) = re.findall(r'define "assay.(?:finish|grace)Seconds" -}}(\d+)', text)
+    assert float(grace) == server.GRACE_SECONDS
+    assert float(finish) + float(grace) == DRAIN_SECONDS
 
 
 @pytest.mark.parametrize("case", CASES)

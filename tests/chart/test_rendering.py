@@ -22,8 +22,16 @@ def test_every_object_of_every_install_is_valid(version: str) -> None:
 
 
 def test_every_custom_resource_is_valid() -> None:
-    examples = yaml.safe_load_all((EXAMPLES / "certificates.yaml").read_text())
+    texts = [(EXAMPLES / name).read_text() for name in ("certificates.yaml", "gateway-certificate.yaml")]
+    examples = [document for text in texts for document in yaml.safe_load_all(text)]
     assert examined([*(document for case in CASES for document in render(case).documents), *examples], "custom") == []
+
+
+def test_the_example_of_the_gateways_certificate_fits_the_example_of_its_values() -> None:
+    certificate = yaml.safe_load((EXAMPLES / "gateway-certificate.yaml").read_text())["spec"]
+    values = yaml.safe_load((EXAMPLES / "gateway-tls.yaml").read_text())
+    assert certificate["secretName"] == values["gateway"]["tls"]["existingSecret"]
+    assert values["config"]["publicUrl"] == f"https://{certificate['dnsNames'][0]}"
 
 
 def test_the_example_of_certificates_names_every_service() -> None:
@@ -69,13 +77,21 @@ def test_older_versions_of_kubernetes_are_refused() -> None:
         ("secrets.auth.existingSecret=", "existingSecret"),
         ("services.catalog.keda.enabled=true", "catalog"),
         ("defaults.resources.limits.memory=", "memory"),
-        ("services.runner.terminationGracePeriodSeconds=25", "must be more than 25"),
+        ("gateway.tls.enabled=true", "existingSecret"),
+        ("nats.eventsBytes=0", "eventsBytes"),
+        ("nats.eventsBytes=1.5", "eventsBytes"),
+        ("services.runner.terminationGracePeriodSeconds=35", "must be more than 35"),
         ("gateway.terminationGracePeriodSeconds=25", "must be more than 25"),
     ],
 )
 def test_wrong_values_are_refused(setting: str, complaint: str) -> None:
     with pytest.raises(RefusedError, match=complaint):
         render("defaults", settings=(setting,))
+
+
+def test_a_gateway_with_tls_is_not_told_of_a_url_without() -> None:
+    with pytest.raises(RefusedError, match="publicUrl"):
+        render("defaults", settings=("gateway.tls.enabled=true", "gateway.tls.existingSecret=some"))
 
 
 def test_the_schema_is_closed_at_every_level() -> None:

@@ -11,10 +11,12 @@ from tests.chart.rendering import CASES, EXAMPLES, SERVICES, render
 
 LEFT_TO_THE_IMAGE = {"ASSAY_DOCUMENTATION", "ASSAY_MODEL_DIR"}
 """Places of files that the image holds; its Dockerfile sets them, or their defaults are right."""
-LEFT_TO_THE_DEFAULT = {"ASSAY_ADMIN_LISTEN", "ASSAY_LOG_LEVEL", *(f"ASSAY_LISTEN_TLS_{part}" for part in ("CERT", "KEY", "CA"))}
-"""The gateway's: Envoy's admin page stays on loopback, its log level is its own, and TLS with clients ends at the Ingress."""
+LEFT_TO_THE_DEFAULT = {"ASSAY_ADMIN_LISTEN", "ASSAY_LOG_LEVEL"}
+"""The gateway's: Envoy's admin page stays on loopback, and its log level is its own."""
 TLS = {"ASSAY_TLS_CERT", "ASSAY_TLS_KEY", "ASSAY_TLS_CA", "ASSAY_HEALTH_LISTEN"}
 """Told where `tls.enabled`, and only there."""
+LISTEN_TLS = {f"ASSAY_LISTEN_TLS_{part}" for part in ("CERT", "KEY", "CA")}
+"""Told where `gateway.tls.enabled`, and only there."""
 NOT_OURS = {"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_RESOURCE_ATTRIBUTES"}
 """Read by OpenTelemetry itself."""
 MODULES = {**{name: f"services.{name}.__main__" for name in SERVICES}, "gateway": "deploy.docker.gateway"}
@@ -31,8 +33,9 @@ def settings_of(component: str) -> dict[str, Field[Any]]:
 def test_a_container_is_told_every_setting_of_its_code_and_no_other(case: str, component: str) -> None:
     told, known = set(render(case).variables(component)), set(settings_of(component))
     assert told - known <= NOT_OURS
-    assert known - told - TLS <= (LEFT_TO_THE_IMAGE if component in SERVICES else LEFT_TO_THE_DEFAULT)
-    assert known & told & TLS in (set(), known & TLS)
+    assert known - told - TLS - LISTEN_TLS <= (LEFT_TO_THE_IMAGE if component in SERVICES else LEFT_TO_THE_DEFAULT)
+    for group in (TLS, LISTEN_TLS):
+        assert known & told & group in (set(), known & group)
 
 
 @pytest.mark.parametrize("component", SERVICES)
@@ -49,6 +52,36 @@ def test_certificates_are_mounted_where_they_are_looked_for(component: str) -> N
     assert {told[f"ASSAY_TLS_{part}"] for part in ("CERT", "KEY", "CA")} == {
         f"{folder}/{file}" for file in ("tls.crt", "tls.key", "ca.crt")
     }
+
+
+@pytest.mark.parametrize(("case", "files"), [("production with TLS to clients", 2), ("everything", 3)])
+def test_what_clients_are_shown_is_mounted_where_it_is_looked_for(case: str, files: int) -> None:
+    told, gateway = render(case).variables("gateway"), render(case).workload("gateway")
+    (folder,) = [mount["mountPath"] for mount in gateway.container["volumeMounts"] if mount["name"] == "listen-tls"]
+    (volume,) = [volume["secret"] for volume in gateway.spec["volumes"] if volume["name"] == "listen-tls"]
+    assert volume["secretName"] == "assay-gateway-tls"
+    assert {told[name] for name in LISTEN_TLS} - {""} == {f"{folder}/{item['path']}" for item in volume["items"]}
+    assert [item["key"] for item in volume["items"]] == ["tls.crt", "tls.key", "ca.crt"][:files]
+
+
+def test_without_tls_no_secret_is_mounted_for_it() -> None:
+    gateway = render("defaults").workload("gateway")
+    assert [volume["name"] for volume in gateway.spec["volumes"]] == ["tmp"]
+    assert not LISTEN_TLS & set(render("defaults").variables("gateway"))
+
+
+def test_the_test_speaks_with_the_gateway_as_clients_do() -> None:
+    assert render("defaults").workload("test").container["args"][0].startswith("http://assay-gateway.assay.svc")
+    assert render("production with TLS to clients").workload("test").container["args"][0].startswith("https://assay-gateway.assay.svc")
+    assert [pod for pod in render("everything").workloads() if pod.component == "test"] == [], "it has no certificate to show"
+
+
+def test_a_large_number_is_told_in_digits() -> None:
+    usual = settings_of("runner")["ASSAY_NATS_EVENTS_BYTES"].default
+    assert render("defaults").variables("runner")["ASSAY_NATS_EVENTS_BYTES"] == str(usual)
+    assert (
+        render("defaults", settings=("nats.eventsBytes=1000000000000",)).variables("runner")["ASSAY_NATS_EVENTS_BYTES"] == "1000000000000"
+    )
 
 
 @pytest.mark.parametrize("service", SERVICES)

@@ -132,7 +132,7 @@ def _secrets(postgres: PostgresServer, brokers: nats.Cluster) -> dict[str, str]:
 def _ports() -> dict[str, int]:
     found: dict[str, int] = {}
     processes = [f"{service}-{number}" for service in SERVICES for number in range(1, PROCESSES + 1)]
-    for name in ("gateway", "gateway-admin", *processes, *(f"{each}-metrics" for each in processes)):
+    for name in ("gateway", "gateway-admin", "gateway-metrics", *processes, *(f"{each}-metrics" for each in processes)):
         found[name] = ports.any_free(set(found.values()))
     return found
 
@@ -165,7 +165,8 @@ class _Plan:
         return Instance(service, number, port, metrics, container)
 
     def gateway(self) -> Container:
-        own = {"ASSAY_LISTEN": self._gateway, "ASSAY_ADMIN_LISTEN": f"127.0.0.1:{self.ports['gateway-admin']}"}
+        apart = {f"ASSAY_{name.upper()}_LISTEN": f"127.0.0.1:{self.ports[f'gateway-{name}']}" for name in ("admin", "metrics")}
+        own = {"ASSAY_LISTEN": self._gateway, **apart}
         told = {**self.manifests.environment("gateway", "Deployment", self.secrets), **self._addresses(), **own}
         return Container(
             name=f"{self.prefix}-gateway",

@@ -11,7 +11,9 @@ import pytest
 
 from deploy.local import ports
 from deploy.local.binaries import ROOT
+from gateway.certificates import Certificates
 from gateway.render import Address
+from tests.certificates import an_authority
 from tests.gateway.backend import Backend
 from tests.gateway.envoy import Gateway, exchange, running, settings
 from tests.gateway.test_image import until
@@ -138,8 +140,10 @@ def test_what_is_asked_of_prometheus_is_what_envoy_shows(shown: tuple[Gateway, G
 
 
 def matches(series: Series, name: str, conditions: str) -> bool:
-    """Whether a selector finds a series; a histogram may be named without its endings."""
+    """Whether a selector finds a series, or is one of its labels; a histogram may be named without its endings."""
     known, labels = series
+    if name in labels and not conditions:
+        return True
     if name not in (known, re.sub(r"_(bucket|sum|count)$", "", known)):
         return False
     told = [condition for condition in MATCHER.findall(conditions) if condition[0] not in OF_PROMETHEUS]
@@ -152,3 +156,11 @@ def holds(known: str | None, operator: str, value: str) -> bool:
         return False
     equal = re.fullmatch(value, known) is not None if "~" in operator else known == value
     return equal != operator.startswith("!")
+
+
+def test_it_is_told_how_long_certificates_last(backend: Backend, tmp_path: Path) -> None:
+    files = an_authority().issue(tmp_path / "own")
+    with showing(backend, tmp_path, listen_tls=Certificates(files.cert, files.key), secrets=str(tmp_path)) as (_, metrics):
+        text = metrics.send("GET", "/stats/prometheus").body.decode()
+    (days,) = re.findall(r"^envoy_server_days_until_first_cert_expiring\{\} (\d+)$", text, re.MULTILINE)
+    assert int(days) <= 1

@@ -3,8 +3,12 @@
 {{- define "assay.metricsPort" -}}9090{{- end -}}
 {{- define "assay.healthPort" -}}5052{{- end -}}
 {{- define "assay.gatewayPort" -}}8080{{- end -}}
-{{- /* Seconds that a service gives its calls to end: GRACE_SECONDS in shared/server.py. */ -}}
+{{- /* Seconds that a service gives what it is working on to end, calls to targets and judges above all. */ -}}
+{{- define "assay.finishSeconds" -}}10{{- end -}}
+{{- /* Seconds that it then gives the calls it serves to end: GRACE_SECONDS in shared/server.py. */ -}}
 {{- define "assay.graceSeconds" -}}10{{- end -}}
+{{- /* What the gateway speaks with clients; also the name of its port. */ -}}
+{{- define "assay.gatewayScheme" -}}{{ ternary "https" "http" .Values.gateway.tls.enabled }}{{- end -}}
 
 {{- /*
 What each service is: whom it calls, what it is told beside what all are told, whether it calls what users name (targets,
@@ -17,7 +21,7 @@ catalog:
   secrets: [encryptionKeys]
 runner:
   calls: [catalog, scoring, reporting]
-  settings: [publicUrl, allowedOrigins, allowedNetworks, leaseSeconds, abandonedCallSeconds]
+  settings: [publicUrl, allowedOrigins, allowedNetworks, leaseSeconds, abandonedCallSeconds, runRetentionDays]
   leavesCluster: true
   backlog:
     - {stream: WORK, consumer: runner-tickets}
@@ -44,7 +48,7 @@ reporting:
 {{- if and $options.keda.enabled (not (index $scaled .component).backlog) -}}
 {{- fail (printf "services.%s: keda needs a backlog, which only runner and scoring have; use hpa" .component) -}}
 {{- end -}}
-{{- $needed := add $options.preStopSeconds (include "assay.graceSeconds" .root) 10 -}}
+{{- $needed := add $options.preStopSeconds (include "assay.finishSeconds" .root) (include "assay.graceSeconds" .root) 10 -}}
 {{- if le (int $options.terminationGracePeriodSeconds) (int $needed) -}}
 {{- fail (printf "services.%s: terminationGracePeriodSeconds must be more than %d" .component (int $needed)) -}}
 {{- end -}}
@@ -57,6 +61,7 @@ reporting:
 ASSAY_LISTEN: "0.0.0.0:{{ include "assay.grpcPort" .root }}"
 ASSAY_METRICS_LISTEN: "0.0.0.0:{{ include "assay.metricsPort" .root }}"
 ASSAY_NATS_REPLICAS: {{ .root.Values.nats.replicas | quote }}
+ASSAY_NATS_EVENTS_BYTES: {{ int64 .root.Values.nats.eventsBytes | quote }}
 ASSAY_REQUESTS_PER_SECOND: {{ $config.requestsPerSecond | quote }}
 ASSAY_LOG_LEVEL: {{ $config.logLevel | quote }}
 ASSAY_NATS_CA: {{ .root.Values.nats.tls.ca | quote }}
@@ -87,6 +92,7 @@ ASSAY_TLS_CA: /etc/assay/tls/ca.crt
 {{- /* The gateway's settings. */ -}}
 {{- define "assay.gatewaySettings" -}}
 ASSAY_LISTEN: "0.0.0.0:{{ include "assay.gatewayPort" . }}"
+ASSAY_METRICS_LISTEN: "0.0.0.0:{{ include "assay.metricsPort" . }}"
 ASSAY_ALLOWED_ORIGINS: {{ join "," .Values.config.allowedOrigins | quote }}
 ASSAY_CONCURRENCY: {{ .Values.gateway.concurrency | quote }}
 ASSAY_MAX_CONNECTIONS: {{ int64 .Values.gateway.maxConnections | quote }}
@@ -98,6 +104,13 @@ ASSAY_{{ upper $component }}_ADDRESS: {{ include "assay.address" (dict "root" $ 
 {{- end }}
 {{- if .Values.tls.enabled }}
 {{ include "assay.tlsSettings" . }}
+{{- end }}
+{{- with .Values.gateway.tls }}
+{{- if .enabled }}
+ASSAY_LISTEN_TLS_CERT: /etc/assay/listen-tls/tls.crt
+ASSAY_LISTEN_TLS_KEY: /etc/assay/listen-tls/tls.key
+ASSAY_LISTEN_TLS_CA: {{ ternary "/etc/assay/listen-tls/ca.crt" "" .clientCertificates | quote }}
+{{- end }}
 {{- end }}
 {{- with .Values.tracing.endpoint }}
 OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
