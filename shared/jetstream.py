@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import nats
@@ -79,6 +79,18 @@ def streams(settings: StreamSettings) -> tuple[StreamConfig, ...]:
     )
 
 
+class _Client(Client):
+    """A client that asks anew with which certificates, whenever it connects."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext] | None) -> None:
+        super().__init__()
+        self._tls = tls
+
+    @property
+    def ssl_context(self) -> ssl.SSLContext:
+        return self._tls() if self._tls else super().ssl_context
+
+
 @dataclass
 class Broker:
     """The connection of one process. `start` returns at once: a service works without NATS, and catches up."""
@@ -86,10 +98,10 @@ class Broker:
     url: str
     name: str
     settings: StreamSettings = field(default_factory=StreamSettings)
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] | None = None
 
     def __post_init__(self) -> None:
-        self._client = Client()
+        self._client: Client = _Client(self.tls)
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -123,7 +135,6 @@ class Broker:
                 await self._client.connect(
                     self.url.split(","),  # any server of a cluster tells of the others, but one that is away tells nothing
                     name=self.name,
-                    tls=self.tls,
                     max_reconnect_attempts=-1,  # the default gives up after 60 tries, and the client is dead for ever
                     reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; slept as they are
                     connect_timeout=2,
@@ -137,7 +148,7 @@ class Broker:
                 log.warning("waiting for nats", extra={"fault": repr(outage)})
                 with contextlib.suppress(Exception):
                     await self._client.close()
-                self._client = Client()
+                self._client = _Client(self.tls)
                 await asyncio.sleep(0.5)
             else:
                 self._connected.set()

@@ -2,6 +2,7 @@
 
 gRPC asks for the server's certificate at every handshake. A channel has no such hook, so ours is replaced by a new one. Old
 connections end with the server's max_connection_age, so five minutes after a rotation nobody uses what was rotated away.
+A connection to NATS lasts until it breaks; each is made with what the files hold then.
 """
 
 import asyncio
@@ -54,16 +55,15 @@ class Transport:
         return _all_or_none("TLS", Files(self.tls_cert, self.tls_key, self.tls_ca))
 
     @property
-    def nats_tls(self) -> ssl.SSLContext | None:
-        """What a tls:// URL of NATS is called with; None: the client's own default. Raises ConfigError, OSError, SSLError."""
+    def nats_tls(self) -> Callable[[], ssl.SSLContext] | None:
+        """What makes the context of each connection to a tls:// URL of NATS; None: the client's own default. Raises ConfigError,
+        OSError, SSLError.
+        """
         if not (self.nats_ca or self.nats_cert or self.nats_key):
             return None
         if bool(self.nats_cert) != bool(self.nats_key):
             raise ConfigError("ASSAY_NATS_CERT and ASSAY_NATS_KEY belong together")
-        context = ssl.create_default_context(cafile=self.nats_ca or None)
-        if self.nats_cert:
-            context.load_cert_chain(self.nats_cert, self.nats_key)
-        return context
+        return Contexts(Files(self.nats_cert, self.nats_key, self.nats_ca)).current
 
 
 def _all_or_none(name: str, files: Files) -> Files | None:
@@ -120,6 +120,30 @@ class Watched:
         # Raises if the key isn't the certificate's, or if any of them is no PEM.
         ssl.create_default_context(cafile=self._files.ca).load_cert_chain(self._files.cert, self._files.key)
         return Content(*(Path(path).read_bytes() for path in (self._files.cert, self._files.key, self._files.ca)))
+
+
+class Contexts:
+    """A client's context as of the files now; of files that are missing or don't fit together, as of the last time that they did."""
+
+    def __init__(self, files: Files) -> None:
+        """Without a certificate none is shown, without authorities the system's are trusted. Raises OSError or SSLError."""
+        self._files = files
+        self._usable = self._made()
+
+    def current(self) -> ssl.SSLContext:
+        """What to make the next connection with."""
+        # A new one, for whom a context has trusted once it trusts for good.
+        try:
+            self._usable = self._made()
+        except (OSError, ssl.SSLError) as fault:
+            log.warning("certificates can't be read again", extra={"fault": repr(fault), "file": self._files.cert or self._files.ca})
+        return self._usable
+
+    def _made(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._files.ca or None)
+        if self._files.cert:
+            context.load_cert_chain(self._files.cert, self._files.key)
+        return context
 
 
 def server_credentials(files: Files) -> grpc.ServerCredentials:

@@ -1,8 +1,12 @@
 """TLS to Postgres and NATS, told by their URLs, with real servers and certificates."""
 
+import asyncio
+import contextlib
+import shutil
 import ssl
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -60,13 +64,17 @@ def test_migrations_check_it_too(secured: str, files: Files, foreign: Files) -> 
         migrate("runner", f"{secured}?sslmode=verify-full&sslrootcert={foreign.ca}")
 
 
-@pytest.fixture(scope="module")
-def nats_with_tls(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a NATS that wants a certificate of the authority."""
-    folder = tmp_path_factory.mktemp("nats")
+def a_nats(folder: Path) -> nats.NatsServer:
+    """A NATS that isn't started yet."""
     port = ports.any_free()
     server = nats.NatsServer(folder / "nats", folder / "nats.conf", port, ports.any_free({port}), "secret")
     nats.write_config(server)
+    return server
+
+
+@contextlib.contextmanager
+def wanting_certificates(server: nats.NatsServer, files: Files) -> Iterator[str]:
+    """It runs with this certificate, and lets in who shows one of the same authority: its address."""
     asked = ["--tlsverify", f"--tlscert={files.cert}", f"--tlskey={files.key}", f"--tlscacert={files.ca}"]
     process = subprocess.Popen([*binaries.dies_with_parent("KILL"), *nats.command(server), *asked], stderr=subprocess.DEVNULL)
     try:
@@ -75,6 +83,13 @@ def nats_with_tls(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Ite
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.fixture(scope="module")
+def nats_with_tls(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a NATS that wants a certificate of the authority."""
+    with wanting_certificates(a_nats(tmp_path_factory.mktemp("nats")), files) as url:
+        yield url
 
 
 async def connects(url: str, told: Transport) -> bool:
@@ -99,3 +114,31 @@ async def test_a_nats_of_another_authority_is_not_talked_to(nats_with_tls: str, 
 
 async def test_nats_refuses_who_shows_no_certificate(nats_with_tls: str, files: Files) -> None:
     assert not await connects(nats_with_tls, Transport(nats_ca=files.ca))
+
+
+async def test_a_connection_is_made_again_with_the_certificates_of_that_time(files: Files, authority: Authority, tmp_path: Path) -> None:
+    server, ours = a_nats(tmp_path), authority.issue(tmp_path / "ours")
+    told = Transport(nats_ca=ours.ca, nats_cert=ours.cert, nats_key=ours.key)
+    with wanting_certificates(server, files) as url:
+        broker = Broker(url, "tests", tls=told.nats_tls)
+        broker.start()
+        await asyncio.wait_for(broker.ready(), 10)
+    # From now on the server shows, and lets in, what is signed by another authority alone.
+    new = an_authority("new")
+    with wanting_certificates(server, new.issue(tmp_path / "theirs")):
+        await asyncio.sleep(1)  # some attempts are refused meanwhile
+        assert not broker.connected
+        new.issue(tmp_path / "ours")
+        await until(lambda: broker.connected)
+        assert (await broker.jetstream.account_info()).streams == 2
+        await broker.close()
+
+
+async def test_a_certificate_that_does_not_fit_its_key_yet_is_not_used(nats_with_tls: str, authority: Authority, tmp_path: Path) -> None:
+    ours, next_ = authority.issue(tmp_path / "ours"), authority.issue(tmp_path / "next")
+    tls = Transport(nats_ca=ours.ca, nats_cert=ours.cert, nats_key=ours.key).nats_tls
+    shutil.copy(next_.cert, ours.cert)
+    broker = Broker(nats_with_tls, "tests", tls=tls)
+    broker.start()
+    await asyncio.wait_for(broker.ready(), 10)
+    await broker.close()
