@@ -102,6 +102,14 @@ image: ## build the images of the last commit: BUILDER=docker|buildah IMAGE= TAG
 cluster-test: dev ## run the images against Postgres and three NATS servers: kills, restarts, a migration; as root; ARGS="--rounds 3"
 	@$(PY) -m tests.cluster $(ARGS)
 
+.PHONY: chaos
+chaos: dev ## kill, wipe, pause, stop Postgres, hold 2,000 streams, by the hundred: about 90 minutes; ARGS="--only kills --rounds 20"
+	@$(PY) -m tests.chaos $(ARGS)
+
+.PHONY: soak
+soak: dev ## load and a kill a minute, then how memory and latency moved: DURATION=8h (s, m, h; 10m without it)
+	@$(PY) -m tests.chaos.soak $(if $(DURATION),"$(DURATION)") $(ARGS)
+
 .PHONY: clean
 clean: ## stop the stack and remove its data, the environment and everything generated
 	@if [ -x $(PY) ]; then $(PY) -m deploy.local down; fi

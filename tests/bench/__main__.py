@@ -3,10 +3,8 @@
 import argparse
 import contextlib
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -15,7 +13,7 @@ from pathlib import Path
 import asyncpg
 from rich.console import Console
 
-from deploy.local import ports, postgres
+from deploy.local import ports
 from deploy.local.settings import PREFERRED_PORTS, default_directory, read_settings
 from deploy.local.stack import Stack
 from tests.bench.evaluations import Evaluations, csv_upload, echo_runs, endpoint_runs
@@ -25,6 +23,7 @@ from tests.bench.million import last_page
 from tests.bench.reads import rest_reads
 from tests.bench.recordings import recorded_run
 from tests.bench.sharing import shared_runs
+from tests.stacks import temporary_stack
 
 WIDTH = 140
 
@@ -84,20 +83,13 @@ def _stack(console: Console, *, running: bool) -> Iterator[Mapping[str, str]]:
     if running:
         yield Stack(default_directory()).env()
         return
-    folder = Path(tempfile.mkdtemp(prefix="assay-bench-"))
     # Any ports: the usual ones are for the stack that somebody may start meanwhile.
     settings = read_settings()
     settings = replace(settings, ports={**settings.ports, **{name: ports.any_free() for name in PREFERRED_PORTS}})
-    stack = Stack(folder, settings)
     workers = f"{settings.runners} runner and {settings.scorers} scorer"
     console.print(f"A stack of its own with {workers} on {os.cpu_count()} cores ...")
-    try:
-        stack.up()
+    with temporary_stack(settings, "assay-bench-") as stack:
         yield stack.env()
-    finally:
-        stack.down()
-        shutil.rmtree(postgres.data_folder(folder / "postgres"), ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

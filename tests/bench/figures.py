@@ -29,6 +29,23 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
     console.print(table)
 
 
+def held(figure: Figure) -> bool:
+    """Whether an aim was reached: `0` and words are met exactly, `<= 15 s` and `< 15 s` are bounds."""
+    sign, _, bound = figure.aim.partition(" ") if figure.aim.startswith("<") else ("", "", figure.aim)
+    if sign:
+        measured, most = float(figure.measured.split()[0]), float(bound.split()[0])
+        return measured <= most if sign == "<=" else measured < most
+    return not bound or figure.measured.split()[0] == bound
+
+
+def missed(console: Console, figures: Sequence[Figure]) -> bool:
+    """Whether any aim was missed, after naming each that was."""
+    short = [figure for figure in figures if not held(figure)]
+    for figure in short:
+        console.print(f"missed: {figure.case}, {figure.what.strip()}: {figure.measured}, not {figure.aim} {figure.note}")
+    return bool(short)
+
+
 def quantile(ordered: Sequence[float], share: float) -> float:
     """The value that this share of an ordered sample does not exceed."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]

@@ -96,6 +96,11 @@ def cpu_figure(case: str, what: str, watch: Watch, count: int) -> Figure:
     return Figure(case, what, f"{most:.2f} ms", note=note)
 
 
+def memory(name: str, pid: int) -> float:
+    """MB that a process has now; of Postgres, whose processes share most of theirs, the sum of their proportional sizes."""
+    return _pss(_tree(pid)) if name == "postgres" else _field(pid, "status", "VmRSS")
+
+
 def _tree(pid: int) -> list[int]:
     """The process and all below it; sessions of Postgres come and go, and what is gone is left out."""
     with contextlib.suppress(psutil.NoSuchProcess):

@@ -1,17 +1,15 @@
 """Case (g): one run shared by two runners and two scorers, against an endpoint that waits; then the same with one of each."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from deploy.local import postgres
 from deploy.local.settings import Settings
 from deploy.local.stack import Stack
 from tests.bench.evaluations import CONCURRENCY, Evaluations, cases, endpoint, told_by
 from tests.bench.figures import Figure
 from tests.bench.gateway import Gateway, Json
 from tests.bench.processes import Watch, cpu_figure
+from tests.stacks import temporary_stack
 from tests.suite.shares import EXECUTED, SCORED, count, shares
 
 ROWS = 4_000
@@ -23,15 +21,8 @@ SECOND = ("runner-2", "scoring-2")
 
 def shared_runs(bench: Evaluations) -> Iterator[Figure]:
     """(g): how evenly two share, and how much faster than one they are. A stack of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="assay-bench-"))
-    stack = Stack(folder, Settings(runners=2, scorers=2))
-    try:
-        stack.up()
+    with temporary_stack(Settings(runners=2, scorers=2), "assay-bench-") as stack:
         yield from _compared(stack, Evaluations(Gateway(stack.env()), bench.say))
-    finally:
-        stack.down()
-        shutil.rmtree(postgres.data_folder(folder / "postgres"), ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _compared(stack: Stack, bench: Evaluations) -> Iterator[Figure]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.bench.figures import Figure, show
+from tests.bench.figures import Figure, missed, show
 from tests.cluster import checks, installation
 from tests.cluster.chart import NotRenderedError, render
 from tests.cluster.checks import Rounds, Site
@@ -38,11 +38,9 @@ def main() -> int:
         console.print(str(fault))
         return 1
     show(console, figures)
-    missed = [figure for figure in figures if not held(figure)]
-    for figure in missed:
-        console.print(f"missed: {figure.case}, {figure.what.strip()}: {figure.measured}, not {figure.aim} {figure.note}")
+    any_missed = missed(console, figures)
     console.print(f"logs: {folder}")
-    return int(bool(missed))
+    return int(any_missed)
 
 
 def _arguments() -> argparse.Namespace:
@@ -96,15 +94,6 @@ async def _all(site: Site, names: Sequence[str], rounds: Rounds) -> list[Figure]
 def _keep_logs(running: installation.Installation) -> None:
     for container in (*(each.container for each in running.instances), running.gateway):
         (running.folder / f"{container.name}.log").write_text(container.log())
-
-
-def held(figure: Figure) -> bool:
-    """Whether an aim was reached: `0` and words are met exactly, `<= 15 s` and `< 15 s` are bounds."""
-    sign, _, bound = figure.aim.partition(" ") if figure.aim.startswith("<") else ("", "", figure.aim)
-    if sign:
-        measured, most = float(figure.measured.split()[0]), float(bound.split()[0])
-        return measured <= most if sign == "<=" else measured < most
-    return not bound or figure.measured.split()[0] == bound
 
 
 def _say(console: Console, began: float, line: str) -> None:

@@ -178,7 +178,7 @@ class Stream:
             if line:
                 lines.append(line)
             elif lines:
-                yield _event(lines)
+                yield event_of(lines)
                 lines = []
         assert not lines, f"the stream ended in the middle of an event: {lines}"
 
@@ -187,7 +187,8 @@ class Stream:
         return (block for block in self.blocks() if block.event is not None)
 
 
-def _event(lines: Sequence[str]) -> Event:
+def event_of(lines: Sequence[str]) -> Event:
+    """The block that these lines are."""
     found: dict[str, Any] = {}
     for line in lines:
         name, _, value = line.partition(":")

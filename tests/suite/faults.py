@@ -35,13 +35,14 @@ class Client:
         ends = time.monotonic() + PATIENCE
         while True:
             try:
-                return self._once(method, path, body, key)
+                return self.once(method, path, body, key)
             except UnavailableError:
                 if time.monotonic() > ends:
                     raise
                 time.sleep(0.2)
 
-    def _once(self, method: str, path: str, body: object, key: str) -> Any:
+    def once(self, method: str, path: str, body: object = None, key: str = "") -> Any:
+        """The same, not repeated. Raises UnavailableError too."""
         headers = {"authorization": f"Bearer {self.token}", "content-type": "application/json", "idempotency-key": key}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310 our own gateway

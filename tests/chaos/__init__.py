@@ -1,0 +1,1 @@
+"""Faults, by the hundred and for hours: `make chaos` and `make soak`."""
