@@ -14,7 +14,8 @@ from assay.reporting.internal.v1 import reporting_pb2
 from assay.reporting.internal.v1.reporting_pb2_grpc import ReportingInternalServiceStub
 from assay.runner.v1.project_test_run_pb2 import ProjectTestRun
 from services.runner import convert
-from services.runner.entities import Run, Subject
+from services.runner.entities import Run
+from services.runner.wishes import Subject
 from shared.channels import ServiceIdentity
 from shared.remembered import Remembered
 

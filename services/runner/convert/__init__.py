@@ -11,8 +11,9 @@ from assay.catalog.internal.v1 import catalog_pb2, parts_pb2, subjects_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.runner.v1 import runs_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.runner.entities import CANCELLING, Counts, Executed, Outcome, Run, Target, Ticket, Wish
+from services.runner.entities import CANCELLING, Counts, Executed, Outcome, Run, Target, Ticket
 from services.runner.subjects import Opened
+from services.runner.wishes import Wish
 from shared import json_values
 from shared.errors import Invalid
 from shared.ids import canonical_id

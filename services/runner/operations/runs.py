@@ -9,9 +9,10 @@ from assay.runner.internal.v1 import events_pb2
 from assay.runner.v1 import runs_pb2
 from services.runner import convert
 from services.runner.clients import Catalog
-from services.runner.entities import CANCELLING, Counts, Run, Wish, new_run
+from services.runner.entities import CANCELLING, Counts, Run
 from services.runner.schedules import ASSISTANT_TEST
 from services.runner.store import cases, pruning, runs, schedules, tickets
+from services.runner.wishes import Wish, new_run
 from shared import inbox, outbox
 from shared.consumer import Received
 from shared.idempotency import Effect, Key, answered, once
