@@ -52,6 +52,18 @@ async def test_what_another_workspace_forgets_stays_here(service: Service, bench
     assert found.completed_cases == 1
 
 
+async def test_the_closed_ones_of_a_workspaces_runs_are_told(service: Service, bench: Bench) -> None:
+    workspace = new_id()
+    closed, gone, open_, theirs = (Facts(workspace=workspace, total=1) for workspace in (workspace, workspace, workspace, new_id()))
+    for run in (closed, gone, theirs):
+        await bench.completed(run, scored(0))
+    await bench.projection.runs_started(bench.numbers.heard(open_.started()))
+    await forget(service, gone, run_ids=[str(gone.id)])
+    asked = [str(run.id) for run in (closed, open_, gone, theirs)]
+    told = await service.internal.ListSettledRuns(pb.ListSettledRunsRequest(run_ids=[*asked, "x"]), metadata=as_service(workspace))
+    assert list(told.run_ids) == [str(closed.id)]
+
+
 async def test_users_cannot_make_it_forget(service: Service) -> None:
     with refused(grpc.StatusCode.UNAUTHENTICATED):
         await service.internal.Forget(pb.ForgetRequest(), metadata=as_user(new_id()))

@@ -226,6 +226,14 @@ async def test_replicas_at_once_delete_each_run_once(database: Database, asked: 
     assert len({event.run_id for event in await said(database, "runner.run_deleted")}) == MOST_RUNS + 5
 
 
+async def test_a_run_that_is_held_holds_up_no_other_deletion(database: Database, asked: Asked) -> None:
+    held, free = await ended(database, by=timedelta(days=9)), await ended(database, by=timedelta(days=8))
+    async with database.transaction() as connection:
+        await connection.execute("SELECT FROM runs WHERE id = $1 FOR UPDATE", held.id)
+        await asyncio.wait_for(a_pruning(database, asked, runs=timedelta(days=7)).delete_outlived(), 5)
+    assert [event.run_id for event in await said(database, "runner.run_deleted")] == [str(free.id)]
+
+
 async def test_what_is_said_of_a_deleted_run_is_what_its_owner_would_have_caused(database: Database, asked: Asked) -> None:
     by_owner, outlived = await ended(database), await ended(database, by=timedelta(days=8))
     await operations.delete_run(database, OURS, by_owner.id, NOW)
