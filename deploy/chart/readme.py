@@ -33,7 +33,7 @@ helm test assay -n assay --logs
 | `tests/answers.yaml` | `helm test`: every service is asked something through the gateway |
 
 **Upgrades** lose no request: the schema comes first, a new pod is ready before an old one leaves (`maxUnavailable: 0`), and
-that one is out of the endpoints for `preStopSeconds` before it is told to drain. **Rollback**: `helm rollback`; migrations
+that one, out of the endpoints, serves on for `preStopSeconds` before it is told to drain. **Rollback**: `helm rollback`; migrations
 only ever add, so the release before runs on the newer schema.
 
 ## Values

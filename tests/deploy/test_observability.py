@@ -38,6 +38,11 @@ def test_the_document_lists_every_metric_and_no_other() -> None:
     assert said(DOCUMENT.read_text()) == exposed()
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "deploy").glob("*.md")), ids=lambda path: path.name)
+def test_operators_are_told_of_no_metric_that_does_not_exist(path: Path) -> None:
+    assert said(path.read_text()) <= exposed()
+
+
 @pytest.mark.parametrize("path", sorted(CHART.glob("*.yaml")) + sorted(CHART.glob("*.json")), ids=lambda path: path.name)
 def test_the_chart_asks_only_for_metrics_that_exist(path: Path) -> None:
     assert said(path.read_text()) <= exposed()

@@ -123,11 +123,11 @@ def asked() -> dict[str, list[tuple[str, str]]]:
     dashboard = json.loads((CHART / "dashboard.json").read_text())
     panels = "\n".join(target["expr"] for panel in dashboard["panels"] for target in panel["targets"])
     texts = {"alerts.yaml": (CHART / "alerts.yaml").read_text(), "dashboard.json": panels}
-    texts["OBSERVABILITY.md"] = (ROOT / "deploy" / "OBSERVABILITY.md").read_text()
+    texts |= {name: (ROOT / "deploy" / name).read_text() for name in ("OBSERVABILITY.md", "UPGRADE.md")}
     return {name: SELECTOR.findall(text) for name, text in texts.items()}
 
 
-@pytest.mark.parametrize("place", ["alerts.yaml", "dashboard.json", "OBSERVABILITY.md"])
+@pytest.mark.parametrize("place", ["alerts.yaml", "dashboard.json", "OBSERVABILITY.md", "UPGRADE.md"])
 def test_what_is_asked_of_prometheus_is_what_envoy_shows(shown: tuple[Gateway, Gateway], place: str) -> None:
     gateway, metrics = shown
     for path in (SET, "/v1/evaluation/runs/a/events", "/v1/evaluation/test-sets/a/cases"):
