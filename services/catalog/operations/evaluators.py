@@ -40,15 +40,18 @@ class Evaluators:
         """Changes what is given. Raises NotFound, Invalid naming each wrong field, NameTaken."""
         async with self.database.connection() as sql:
             await _require(sql, workspace, project)
-            before = (await store.get(sql, workspace, project, evaluator_id)).rule
-        # Asked outside of the transaction, so that no lock waits for scoring; what changed meanwhile is not undone below.
-        [rule] = await self.checked(workspace, [replace(before, **changes)])
-        async with self.database.transaction() as sql:
-            found = await store.lock(sql, workspace, project, evaluator_id)
-            settled = {"template": rule.template} if "template" in changes else {}
-            changed = found.changed(replace(found.rule, **{**changes, **settled}), self.now())
-            await store.update(sql, changed)
-        return changed
+            found = await store.get(sql, workspace, project, evaluator_id)
+        while True:
+            # Asked outside of the transaction, so that no lock waits for scoring.
+            [rule] = await self.checked(workspace, [replace(found.rule, **changes)])
+            settled = {**changes, **({"template": rule.template} if "template" in changes else {})}
+            async with self.database.transaction() as sql:
+                before, found = found, await store.lock(sql, workspace, project, evaluator_id)
+                if found.rule == before.rule:
+                    changed = found.changed(replace(found.rule, **settled), self.now())
+                    await store.update(sql, changed)
+                    return changed
+            # Somebody changed it meanwhile, and both changes together were checked by nobody yet.
 
     async def delete(self, workspace: UUID, project: UUID | None, evaluator_id: UUID) -> None:
         """Removes an evaluator; runs keep what they judged by. Raises NotFound."""

@@ -1,5 +1,6 @@
 """What the registry of templates says of evaluators, and what is made of it."""
 
+import asyncio
 from uuid import UUID
 
 import pytest
@@ -55,3 +56,34 @@ async def test_a_project_has_each_name_once_even_at_once(house: House) -> None:
     with pytest.raises(NameTaken, match="name is taken"):
         async with house.database.transaction() as sql:
             await store.insert(sql, made)
+
+
+async def test_two_changes_at_once_are_checked_together(house: House) -> None:
+    project = UUID(await house.a_project())
+    ours = evaluators(house)
+    [made] = ours.made(house.us.workspace, project, [Rule("n", "is_polite", {"output": "output", "expected": "case.expected_response"})])
+    async with house.database.transaction() as sql:
+        await store.insert(sql, [made])
+    alone = [{"mapping": POLITE}, {"template": "equals"}]  # each is right without the other
+    async with house.database.transaction() as sql:
+        await store.lock(sql, house.us.workspace, project, made.id)
+        both = [asyncio.create_task(ours.update(house.us.workspace, project, made.id, changes)) for changes in alone]
+        await asyncio.sleep(0.3)  # both were checked, and wait for the row
+    ends = await asyncio.gather(*both, return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ends) == ["Evaluator", "Invalid"]
+    async with house.database.connection() as sql:
+        kept = (await store.get(sql, house.us.workspace, project, made.id)).rule
+    assert await ours.checked(house.us.workspace, [kept])
+
+
+async def test_changes_at_once_that_go_together_all_count(house: House) -> None:
+    project = UUID(await house.a_project())
+    ours = evaluators(house)
+    [made] = ours.made(house.us.workspace, project, [Rule("n", "is_polite", POLITE)])
+    async with house.database.transaction() as sql:
+        await store.insert(sql, [made])
+    changes: list[dict[str, object]] = [{"name": "m"}, {"passing_score": 0.25}, {"tags": ("a",)}, {"is_enabled": False}]
+    await asyncio.gather(*(ours.update(house.us.workspace, project, made.id, each) for each in changes))
+    async with house.database.connection() as sql:
+        kept = (await store.get(sql, house.us.workspace, project, made.id)).rule
+    assert (kept.name, kept.passing_score, kept.tags, kept.is_enabled) == ("m", 0.25, ("a",), False)
