@@ -139,10 +139,11 @@ class RunTests:
         wish, workspace = checked.wish, before.workspace_id
         faults.refuse({**await _unknown(sql, workspace, wish), **wish.all_faults(), **checked.faults})
         changed = before.changed(wish, await _version(sql, before, wish), self.now())
-        if wish.row_ids:
+        # Rows that were chosen before go on being chosen: of other scenarios they would be no rows at all.
+        if changed.row_ids and (wish.row_ids, wish.scenario_ids) != (None, None):
             chosen = await scenarios.many(sql, workspace, changed.scenario_ids)
             datasets = [one.outline.dataset_id for one in chosen if one.outline.dataset_id]
-            await scenarios.require_rows(sql, workspace, datasets, wish.row_ids)
+            await scenarios.require_rows(sql, workspace, datasets, changed.row_ids)
         return changed.judged_by([one.id for one in checked.made], self.now())
 
     async def _told(self, workspace: UUID, found: Sequence[Shown]) -> list[Shown]:

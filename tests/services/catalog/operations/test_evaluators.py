@@ -1,6 +1,7 @@
 """What the registry of templates says of evaluators, and what is made of it."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -82,7 +83,7 @@ async def test_changes_at_once_that_go_together_all_count(house: House) -> None:
     [made] = ours.made(house.us.workspace, project, [Rule("n", "is_polite", POLITE)])
     async with house.database.transaction() as sql:
         await store.insert(sql, [made])
-    changes: list[dict[str, object]] = [{"name": "m"}, {"passing_score": 0.25}, {"tags": ("a",)}, {"is_enabled": False}]
+    changes: list[dict[str, Any]] = [{"name": "m"}, {"passing_score": 0.25}, {"tags": ("a",)}, {"is_enabled": False}]
     await asyncio.gather(*(ours.update(house.us.workspace, project, made.id, each) for each in changes))
     async with house.database.connection() as sql:
         kept = (await store.get(sql, house.us.workspace, project, made.id)).rule

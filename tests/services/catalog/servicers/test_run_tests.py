@@ -212,6 +212,17 @@ async def test_rows_must_be_of_the_scenarios_datasets(b: Simulations) -> None:
             await b.a_run_test(scenario_ids=[scenario.id], dataset_row_ids=wrong)
 
 
+async def test_rows_that_were_chosen_must_be_of_scenarios_that_are_chosen_later_too(b: Simulations) -> None:
+    dataset_id, rows = await b.a_dataset(["Why?", "How?"])
+    scenario, another = await b.a_scenario(dataset_id=dataset_id), await b.a_scenario(name="another")
+    made = await b.a_run_test(scenario_ids=[scenario.id], dataset_row_ids=rows)
+    with not_found("dataset row"):
+        await b.update(made.id, scenario_ids=ids(another.id))
+    both = await b.update(made.id, scenario_ids=ids(scenario.id, another.id))
+    assert len(both.scenarios) == 2
+    assert list((await b.update(made.id, scenario_ids=ids(another.id), dataset_row_ids=ids())).scenarios) == [another]
+
+
 async def test_evaluations_are_made_along_named_by_id_and_added(b: Simulations) -> None:
     first = await b.a_run_test(evaluations_config=[POLITE])
     [made] = first.evaluations
