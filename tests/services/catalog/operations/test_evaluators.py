@@ -65,7 +65,7 @@ async def test_two_changes_at_once_are_checked_together(house: House) -> None:
     [made] = ours.made(house.us.workspace, project, [Rule("n", "is_polite", {"output": "output", "expected": "case.expected_response"})])
     async with house.database.transaction() as sql:
         await store.insert(sql, [made])
-    alone = [{"mapping": POLITE}, {"template": "equals"}]  # each is right without the other
+    alone: list[dict[str, Any]] = [{"mapping": POLITE}, {"template": "equals"}]  # each is right without the other
     async with house.database.transaction() as sql:
         await store.lock(sql, house.us.workspace, project, made.id)
         both = [asyncio.create_task(ours.update(house.us.workspace, project, made.id, changes)) for changes in alone]
