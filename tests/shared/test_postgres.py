@@ -1,12 +1,15 @@
 """Transactions, outages, and what is tried again."""
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from shared.errors import Unavailable
-from shared.postgres import Database, retrying, until_migrated
+from shared.postgres import OUTAGES, Database, retrying, until_migrated
 
 
 async def test_what_is_to_happen_after_a_commit_happens_after_no_rollback(database: Database) -> None:
@@ -29,6 +32,42 @@ async def test_a_connection_that_died_is_replaced(database: Database) -> None:
                 await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     async with database.connection() as connection:
         assert await connection.fetchval("SELECT 1") == 1
+
+
+@contextlib.asynccontextmanager
+async def hung_up_late(url: str) -> AsyncIterator[str]:
+    """The URL of a way to Postgres that passes on what it says, but never that it has hung up."""
+    server = urlsplit(url)
+    writers: list[asyncio.StreamWriter] = []
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection(server.hostname, server.port)
+        writers.extend((writer, to_server))
+        await asyncio.gather(pass_on(reader, to_server), pass_on(from_server, writer))
+
+    listener = await asyncio.start_server(connect, "127.0.0.1")
+    async with listener:
+        try:
+            yield server._replace(netloc=f"{server.netloc.rpartition(':')[0]}:{listener.sockets[0].getsockname()[1]}").geturl()
+        finally:
+            for writer in writers:
+                writer.close()
+
+
+async def test_a_server_that_has_said_goodbye_but_not_hung_up_yet_is_an_outage(delivery_url: str, database: Database) -> None:
+    async with hung_up_late(delivery_url) as url, contextlib.AsyncExitStack() as stack:
+        leaving = await asyncpg.connect(url)
+        stack.callback(leaving.terminate)
+        async with database.connection() as connection:
+            await connection.execute("SELECT pg_terminate_backend($1, 5000)", leaving.get_server_pid())
+        await asyncio.sleep(0.1)  # until its last words have come
+        with pytest.raises(OUTAGES):
+            await leaving.execute("SELECT 1", timeout=1)
 
 
 async def test_a_body_that_is_cancelled_leaves_no_transaction_open(database: Database) -> None:
