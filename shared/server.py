@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class App:
-    """One service, plugged together. `ready` returns when it can serve; `tasks` then run until the drain; `drain` comes
-    after them, before the server stops; `close` is last.
+    """One service, plugged together. `ready` returns when it can serve; `tasks` then run until the drain, and `beneath` what they
+    rely on, until they have ended; `drain` comes after them, before the server stops; `close` is last.
     """
 
     name: str
@@ -48,6 +48,7 @@ class App:
     register: Callable[[grpc.aio.Server], None]
     ready: Callable[[], Awaitable[None]]
     tasks: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
+    beneath: Sequence[Callable[[], Coroutine[Any, Any, None]]] = ()
     drain: Callable[[], Awaitable[None]] | None = None
     close: Callable[[], Awaitable[None]] | None = None
     metrics_listen: str = ""
@@ -110,15 +111,17 @@ async def _until(stop: asyncio.Event, app: App, health: HealthServicer) -> None:
         ready.cancel()
         return
     ready.result()
-    tasks = [asyncio.create_task(task()) for task in (*app.tasks, observe.watch_loop)]
+    beneath = [asyncio.create_task(task()) for task in (*app.beneath, observe.watch_loop)]
+    tasks = [asyncio.create_task(task()) for task in app.tasks]
     await _say(health, app.name, health_pb2.HealthCheckResponse.SERVING)
     log.info("serving", extra={"listen": app.listen})
-    done, _ = await asyncio.wait({waiting, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    done, _ = await asyncio.wait({waiting, *tasks, *beneath}, return_when=asyncio.FIRST_COMPLETED)
     log.info("draining")
     await _say(health, app.name, health_pb2.HealthCheckResponse.NOT_SERVING)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    for ending in (tasks, beneath):
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
     for task in done - {waiting}:
         task.result()
 

@@ -130,6 +130,7 @@ class Process:
         register: Callable[[grpc.aio.Server], None],
         tasks: Sequence[Task],
         *,
+        beneath: Sequence[Task] = (),
         drain: Callable[[], Awaitable[None]] | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> server.App:
@@ -149,6 +150,7 @@ class Process:
             register=register,
             ready=self._ready,
             tasks=tasks,
+            beneath=beneath,
             drain=drain,
             close=close_all,
             metrics_listen=self.settings.metrics_listen,

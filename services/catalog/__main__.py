@@ -208,8 +208,8 @@ def build(settings: Config, database: Database) -> server.App:
     process = service.connect(SERVICE, SCHEMA, settings, database)
     rooms = Rooms(database, read_keys(settings.encryption_keys), asking(process.peers), settings.public_url)
     hearing = process.hearing([consumer.hearing(rooms.test_sets)], ACK_WAIT)
-    tasks: list[service.Task] = [process.relay().run, *hearing, partial(prune_for_ever, Retention(database))]
-    return process.app(boundary(settings, rooms.credentials.authenticate), rooms.register, tasks)
+    tasks: list[service.Task] = [*hearing, partial(prune_for_ever, Retention(database))]
+    return process.app(boundary(settings, rooms.credentials.authenticate), rooms.register, tasks, beneath=[process.relay().run])
 
 
 async def main() -> None:

@@ -88,8 +88,8 @@ class Works:
 
     @property
     def tasks(self) -> list[service.Task]:
-        """What goes on until the process ends."""
-        return [self.governor.run, self.worker.run, self.reconciler.run, self.clock.run]
+        """What goes on until the process ends; the governor still counts then."""
+        return [self.worker.run, self.reconciler.run, self.clock.run]
 
 
 def cancelling(database: Database, broker: Broker, completion: Completion) -> Callable[[UUID], Awaitable[None]]:
@@ -155,8 +155,9 @@ def build(settings: Config, database: Database) -> server.App:
         await works.reconciler.close()
         await session.close()
 
-    tasks: list[service.Task] = [process.relay().run, *works.tasks, partial(prune_for_ever, pruning), *hearing]
-    return process.app(around, registering(parts, works.simulation), tasks, close=close)
+    tasks: list[service.Task] = [*works.tasks, partial(prune_for_ever, pruning), *hearing]
+    beneath: list[service.Task] = [process.relay().run, works.governor.run]
+    return process.app(around, registering(parts, works.simulation), tasks, beneath=beneath, close=close)
 
 
 async def main() -> None:

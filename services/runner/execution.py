@@ -8,80 +8,36 @@ import contextlib
 import logging
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from assay.runner.internal.v1 import events_pb2
 from services.runner.calls import Caller
 from services.runner.entities import CONVERSATION, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
+from services.runner.orders import Held, Order, read_order
 from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe, tracing
 from shared.errors import Unavailable
-from shared.jetstream import OUTAGES, Broker, Puller
+from shared.jetstream import FETCH_SECONDS, FINISH_SECONDS, OUTAGES, Broker, Puller
 from shared.postgres import OUTAGES as DATABASE_OUTAGES, Database
 from shared.topics import TICKETS
 
 DURABLE = "runner-tickets"
 CANCELLED_SUBJECT = "assay.cancelled"
-FETCH_SECONDS = 2.0
 MAX_TICKETS = 64
 BUILTIN_BATCH = 8
 FLUSH_SECONDS = 0.2
 BUSY_NAK_SECONDS = 0.25
 LEASED_NAK_SECONDS = 3.0
+GIVEN_BACK_SECONDS = 0.1
+FINISH_LOOK_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Order:
-    """A ticket as it came, with its message."""
-
-    message: Msg
-    ticket: events_pb2.Ticket
-
-    @property
-    def run_id(self) -> UUID:
-        """The run that it belongs to."""
-        return UUID(self.ticket.run_id)
-
-    @property
-    def range(self) -> Range:
-        """The cases that it covers."""
-        return Range(self.ticket.first_ord, self.ticket.last_ord)
-
-
-def _order(message: Msg) -> Order | None:
-    """None for what is no ticket: refused for good, since it would come again for ever."""
-    try:
-        order = Order(message, events_pb2.Ticket.FromString(message.data))
-        return order if order.run_id and UUID(order.ticket.connection_id) else None
-    except (DecodeError, ValueError):
-        log.error("a message of the work queue is no ticket")  # noqa: TRY400 its traceback says no more
-        return None
-
-
-@dataclass(eq=False)
-class Held:
-    """What a worker holds while it executes orders of one run: leases to renew, the ords whose effect is being written, and
-    the task to end when the leases are lost.
-    """
-
-    orders: Sequence[Order]
-    run_id: UUID
-    fences: dict[int, int] = field(default_factory=dict)
-    writing: set[int] = field(default_factory=set)
-    lost: bool = False
-    """Whether an effect didn't take place, so that the rows must tell what is left."""
-    task: asyncio.Task[None] | None = None
 
 
 class Worker:
@@ -94,13 +50,17 @@ class Worker:
         self._held: set[Held] = set()
         self._together = Together(database, lease)
         self._freed = asyncio.Event()
+        self._leaving = False
 
     async def run(self) -> None:
-        """Works until cancelled; then gives back what it has."""
+        """Works until cancelled; then lets calls that are under way end, and gives back what it still has."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._pull())
-            group.create_task(self._renew())
-            group.create_task(self._hear_cancelled())
+            meanwhile = [group.create_task(self._renew()), group.create_task(self._hear_cancelled())]
+            try:
+                await self._pull()
+            finally:
+                for task in meanwhile:
+                    task.cancel()
 
     async def _pull(self) -> None:
         puller = Puller(self._broker, TICKETS, DURABLE, self._lease.total_seconds())
@@ -116,7 +76,8 @@ class Worker:
                     log.warning("pulling is waiting", extra={"fault": repr(outage)})
                     await asyncio.sleep(0.5)
         finally:
-            await puller.give_back()
+            self._leaving = True
+            await asyncio.gather(puller.give_back(), self._finish())
             await self._give_up()
 
     async def _turn(self, puller: Puller) -> None:
@@ -128,7 +89,7 @@ class Worker:
         messages = await puller.fetch(min(room, BUILTIN_BATCH), FETCH_SECONDS)
         together: dict[UUID, list[Order]] = {}
         for message in messages:
-            order = _order(message)
+            order = read_order(message)
             if order is None:
                 await message.term()
             elif order.ticket.at_once:
@@ -176,6 +137,9 @@ class Worker:
                 await self._at_once(run, claimed, held)
             else:
                 await self._in_parallel(run, claimed, held)
+        if held.fences:  # not begun any more
+            await execution.give_back(self._database, run_id, held.fences)
+            held.fences, held.lost = {}, True
         await self._settle(held, claimed_all=len(claimed) == sum(len(each.ords) for each in ranges))
 
     async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
@@ -195,7 +159,7 @@ class Worker:
             open_ = await execution.open_ords(self._database, held.run_id, [order.range for order in held.orders])
         left = [order for order in held.orders if any(ord_ in order.range.ords for ord_ in open_)]
         done = [order for order in held.orders if order not in left]
-        await self._nak(left, LEASED_NAK_SECONDS)
+        await self._nak(left, GIVEN_BACK_SECONDS if self._leaving else LEASED_NAK_SECONDS)
         if done:
             await self._together.finish(held.run_id, [order.ticket.number for order in done])
         with contextlib.suppress(*OUTAGES):
@@ -209,7 +173,9 @@ class Worker:
 
     async def _in_parallel(self, run: Run, claimed: Sequence[ClaimedCase], held: Held) -> None:
         """Each case alone, within the limits; what is done is written every 200 ms."""
-        calls = {asyncio.create_task(self._alone(run, case)) for case in claimed}
+        if self._leaving:
+            return
+        calls = held.calls = {asyncio.create_task(self._alone(run, case)) for case in claimed}
         try:
             while calls:
                 await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
@@ -217,7 +183,8 @@ class Worker:
                 await asyncio.wait(calls, timeout=FLUSH_SECONDS)
                 done = {call for call in calls if call.done()}
                 calls -= done
-                await self._record(run, [call.result() for call in done], held)
+                if executed := [call.result() for call in done if not call.cancelled()]:
+                    await self._record(run, executed, held)
         finally:
             for call in calls:
                 call.cancel()
@@ -230,12 +197,22 @@ class Worker:
         by_repeat: dict[int, list[ClaimedCase]] = {}
         for case in claimed:
             by_repeat.setdefault(case.repeat, []).append(case)
-        await asyncio.gather(*(self._conversation(run, cases, held) for cases in by_repeat.values()))
+        calls = held.calls = {asyncio.create_task(self._conversation(run, cases, held)) for cases in by_repeat.values()}
+        try:
+            await asyncio.wait(calls)
+        finally:
+            for call in calls:
+                call.cancel()
+        for call in calls:
+            if not call.cancelled():
+                call.result()
 
     async def _conversation(self, run: Run, cases: Sequence[ClaimedCase], held: Held) -> None:
         """Turn by turn, each committed; after the last stored turn if it was begun before. A failed turn ends it."""
         history = await execution.earlier_turns(self._database, run, cases[0])
         for index, case in enumerate(cases):
+            if self._leaving:
+                return
             done = await self._caller.call(run, case, history)
             executed = [done]
             if done.output is None:
@@ -308,8 +285,16 @@ class Worker:
 
         await self._broker.client.subscribe(CANCELLED_SUBJECT, cb=heard)
 
+    async def _finish(self) -> None:
+        """On the way out: calls that are under way, and paid for, may end; those that wait for a slot never begin."""
+        ends = asyncio.get_running_loop().time() + FINISH_SECONDS
+        while self._held and asyncio.get_running_loop().time() < ends:
+            for held in self._held:
+                self._governor.turn_away(held.calls)  # again and again: some were about to wait
+            await asyncio.wait([held.task for held in self._held if held.task is not None], timeout=FINISH_LOOK_SECONDS)
+
     async def _give_up(self) -> None:
-        """On the way out: other workers get the cases and tickets at once, and no expiry is counted."""
+        """Last: other workers get the cases and tickets at once, and no expiry is counted."""
         tasks = [held.task for held in self._held if held.task is not None]
         unfinished = [(held.run_id, dict(held.fences)) for held in self._held if held.fences]
         orders = [order for held in self._held for order in held.orders]
@@ -319,10 +304,10 @@ class Worker:
         with contextlib.suppress(Exception):
             for run_id, fences in unfinished:
                 await execution.give_back(self._database, run_id, fences)
-            await self._nak(orders, 0.1)
+            await self._nak(orders, GIVEN_BACK_SECONDS)
 
     async def _nak(self, orders: Sequence[Order], seconds: float) -> None:
         # Never without a delay: a bare nak comes back within a millisecond.
-        with contextlib.suppress(*OUTAGES):
-            for order in orders:
+        for order in orders:
+            with contextlib.suppress(*OUTAGES):  # one may be acknowledged already
                 await order.message.nak(delay=seconds * random.uniform(0.8, 1.2))  # noqa: S311 spreads load, guards nothing

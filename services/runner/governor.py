@@ -8,11 +8,12 @@ lease stops calling before that.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from services.runner.operations import membership
@@ -120,6 +121,7 @@ class Governor:
         self._share = Share()
         self._good_until = 0.0
         self._gates: dict[Hashable, Gate] = {}
+        self._waiting: set[asyncio.Task[Any] | None] = set()
 
     def room(self, connection_id: UUID, limit: int) -> int:
         """Cases that may still be claimed for a connection: twice its slots, so that the next wait ready."""
@@ -140,6 +142,8 @@ class Governor:
         """
         with ExitStack() as waiting:
             waiting.enter_context(observe.SLOTS_WANTED.track_inprogress())
+            self._waiting.add(me := asyncio.current_task())
+            waiting.callback(self._waiting.discard, me)
             async with self._gate(run[0], run[1]).slot():
                 # Looked up only now: one that stayed idle while we waited was dropped, and others would count on another.
                 gate = self._gate(connection[0], connection[1])
@@ -147,6 +151,12 @@ class Governor:
                     waiting.close()
                     with observe.SLOTS_USED.track_inprogress():
                         yield partial(self._begin, gate, per_minute)
+
+    def turn_away(self, calls: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancels those of these calls that wait for a slot."""
+        for call in self._waiting.intersection(calls):
+            if call is not None:
+                call.cancel()
 
     async def _begin(self, gate: Gate, per_minute: int) -> None:
         """Spaces calls evenly, so that a limit per minute holds in every minute; none begins without a live lease."""

@@ -93,12 +93,12 @@ def build(settings: Config, database: Database) -> server.App:
     judges = Judges(scorers, Evaluations(templates, scorers, means.judge))
     parts = operations.Parts(database, judges, catalog, runner, Tries(database), now)
     tasks: list[service.Task] = [
-        process.relay().run,
-        means.slots.run,
         *process.hearing(consumer.hearings(parts), settings.lease_seconds),
         partial(operations.remove_deleted, database, REMOVE_EVERY_SECONDS),
     ]
-    return process.app(service.boundary(settings, peers.authenticate), registering(templates, database), tasks, close=means.close)
+    beneath: list[service.Task] = [process.relay().run, means.slots.run]
+    around = service.boundary(settings, peers.authenticate)
+    return process.app(around, registering(templates, database), tasks, beneath=beneath, close=means.close)
 
 
 async def main() -> None:

@@ -68,7 +68,14 @@ async def test_a_service_serves_once_it_is_ready_and_drains_when_it_is_told_to(l
     async def note(what: str) -> None:
         order.append(what)
 
-    app = an_app(listen, work, ready=begin.wait, drain=lambda: note("drained"), close=lambda: note("closed"))  # type: ignore[arg-type]
+    async def keep_lease() -> None:
+        try:
+            await asyncio.sleep(100)
+        finally:
+            order.append("left")
+
+    ends = {"drain": lambda: note("drained"), "close": lambda: note("closed")}
+    app = an_app(listen, work, beneath=[keep_lease], ready=begin.wait, **ends)  # type: ignore[arg-type]
     serving = asyncio.create_task(serve(app))
     await until_says(listen, "", SERVING)  # lives
     assert await says(listen, "tests") == NOT_SERVING
@@ -76,7 +83,7 @@ async def test_a_service_serves_once_it_is_ready_and_drains_when_it_is_told_to(l
     await until_says(listen, "tests", SERVING)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(serving, 5)
-    assert order == ["works", "gave back", "drained", "closed"]
+    assert order == ["works", "gave back", "left", "drained", "closed"]
 
 
 async def test_a_service_can_be_stopped_before_it_is_ready(listen: str) -> None:

@@ -1,10 +1,12 @@
 """Two runners and two scorers share one run evenly, and keep a connection's limits together, also while one of them dies."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
 from deploy.local import plan
@@ -88,6 +90,34 @@ def test_the_calls_at_once_of_a_connection_are_never_exceeded_while_a_runner_die
     assert run["completed_cases"] == 1500
     assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
     assert count(stack.ports(), EXECUTED)["runner-1"] > 0  # counted anew since it came back
+    assert findings(stack, [run["id"]]) == {}
+
+
+async def expired(stack: Stack, run: Json) -> int:
+    """How often a lease of this run's cases ran out, as their rows count it."""
+    connection = await asyncpg.connect(stack.env()["ASSAY_DATABASE_URL"])
+    try:
+        return int(await connection.fetchval("SELECT sum(expiries) FROM runner.run_cases WHERE run_id = $1", run["id"]))
+    finally:
+        await connection.close()
+
+
+@pytest.mark.timeout(180)
+def test_a_runner_that_is_told_to_end_finishes_its_calls_and_the_other_goes_on_at_once(
+    stack: Stack, build: Builders, target: ChatServer
+) -> None:
+    target.latency = 1.0
+    test_set = a_set(build, target, cases=800, max_concurrency=CONCURRENCY)
+    run = build.run(test_set)
+    for asked, name in ((100, "runner-1"), (300, "runner-2"), (500, "runner-1")):
+        wait_for(lambda: len(target.began), lambda calls, asked=asked: calls >= asked, within=60)
+        stack.stop(name)  # SIGTERM
+        stack.start(name)
+    run = build.ended(run, within=60)
+    assert run["completed_cases"] == len(target.calls) == 800
+    assert set(target.calls.values()) == {1}  # what was asked was waited for: nobody pays twice for an upgrade
+    assert CONCURRENCY / 2 < target.most_in_flight <= CONCURRENCY
+    assert asyncio.run(expired(stack, run)) == 0
     assert findings(stack, [run["id"]]) == {}
 
 

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from assay.runner.internal.v1 import events_pb2
+from services.runner import execution as executing
 from services.runner.entities import Range
-from services.runner.execution import CANCELLED_SUBJECT, Held
+from services.runner.execution import CANCELLED_SUBJECT
 from services.runner.operations import execution
 from services.runner.operations.completion import Completion
 from services.runner.operations.runs import cancel_run, close_unexecuted
+from services.runner.orders import Held
 from services.runner.reconciler import Reconciler
 from shared.postgres import Database, open_pool
 from shared.topics import TICKETS
@@ -103,7 +105,36 @@ async def test_a_conversation_is_taken_up_after_the_last_turn_that_was_stored(sh
     assert len(turns) == 2
 
 
-async def test_a_worker_that_ends_gives_back_what_it_has_at_once(shop: Shop) -> None:
+async def test_calls_under_way_when_a_worker_ends_are_written_and_nothing_is_asked_twice(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=LEASE.total_seconds() * 1.3))  # the lease must be kept until then
+    _, task = await shop.a_worker()
+    run = await shop.run(20)
+    await shop.until_leased(run, 9)  # eight are asked, others wait for a slot
+    await until(lambda: shop.there.most == 8)
+    await ended(task)
+    found = await states(shop.database, run)
+    assert (found.count("executed"), found.count("queued"), len(shop.there.asked)) == (8, 12, 8)
+    shop.there.says(chat("x"))
+    await shop.a_worker()
+    await shop.until_executed(run, within=LEASE.total_seconds())
+    assert len(shop.there.asked) == 20
+    assert {row["expiries"] for row in await rows(shop.database, "SELECT expiries FROM run_cases")} == {0}
+
+
+async def test_a_conversation_goes_on_elsewhere_after_the_turn_that_was_under_way(shop: Shop) -> None:
+    shop.there.says(Answer(chat("x"), seconds=0.5))
+    _, task = await shop.a_worker()
+    run = await shop.run(4, mode="scenario")
+    await until(lambda: bool(shop.there.asked))
+    await ended(task)
+    assert await states(shop.database, run) == ["executed", "queued", "queued", "queued"]
+    await shop.a_worker()
+    await shop.until_executed(run, within=LEASE.total_seconds() * 2)
+    assert len(shop.there.asked) == 4
+
+
+async def test_a_worker_that_ends_gives_back_what_takes_too_long(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executing, "FINISH_SECONDS", 0.3)
     shop.there.says(Answer(chat("x"), seconds=30))
     _, task = await shop.a_worker()
     run = await shop.run(10)

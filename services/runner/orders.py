@@ -1,0 +1,61 @@
+"""Tickets as the work queue brings them, and what a worker holds while it executes them."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+from nats.aio.msg import Msg
+
+from assay.runner.internal.v1 import events_pb2
+from services.runner.entities import Range
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A ticket as it came, with its message."""
+
+    message: Msg
+    ticket: events_pb2.Ticket
+
+    @property
+    def run_id(self) -> UUID:
+        """The run that it belongs to."""
+        return UUID(self.ticket.run_id)
+
+    @property
+    def range(self) -> Range:
+        """The cases that it covers."""
+        return Range(self.ticket.first_ord, self.ticket.last_ord)
+
+
+def read_order(message: Msg) -> Order | None:
+    """None for what is no ticket: refused for good, since it would come again for ever."""
+    try:
+        order = Order(message, events_pb2.Ticket.FromString(message.data))
+        return order if order.run_id and UUID(order.ticket.connection_id) else None
+    except (DecodeError, ValueError):
+        log.error("a message of the work queue is no ticket")  # noqa: TRY400 its traceback says no more
+        return None
+
+
+@dataclass(eq=False)
+class Held:
+    """What a worker holds while it executes orders of one run: leases to renew, the ords whose effect is being written, and
+    the task to end when the leases are lost.
+    """
+
+    orders: Sequence[Order]
+    run_id: UUID
+    fences: dict[int, int] = field(default_factory=dict)
+    writing: set[int] = field(default_factory=set)
+    lost: bool = False
+    """Whether an effect didn't take place, so that the rows must tell what is left."""
+    task: asyncio.Task[None] | None = None
+    calls: set[asyncio.Task[Any]] = field(default_factory=set)
+    """What goes on for its cases side by side."""
