@@ -4,18 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 # What the model that plays the user writes behind its last words; a script may use them too.
 END, GOAL_REACHED = "[END]", "[GOAL MET]"
 
 USER_ENDED, AGENT_ENDED, GOAL_MET = "user_ended", "agent_ended", "goal_met"
 MAX_TURNS, MAX_DURATION = "max_turns", "max_duration"
 REPEATED_USER, AGENT_ERRORS, FAULT = "repeated_user", "agent_errors", "error"
+MAX_LENGTH = "max_length"
 
 DEFAULT_TURNS, MOST_TURNS = 10, 200
 MOST_ALIKE = 3
 MOST_AGENT_ERRORS = 3
 MAX_TEXT = 20_000
 CUT = f"a text was cut off after {MAX_TEXT} characters"
+MAX_TRANSCRIPT = 1_000_000
+"""Characters of a whole conversation: what was said, and the calls of tools as JSON. At most 6 MB as JSON, whatever the characters:
+less than any service or the gateway takes at once.
+"""
+FRAME = 100  # characters that a message and a call count beside their texts, so that empty ones come to an end too
+TOO_LONG = f"the conversation was ended after {MAX_TRANSCRIPT} characters"
 
 OPENING = "(The conversation begins: say the first thing that you would say.)"
 SILENCE = "(no answer)"
@@ -78,6 +87,10 @@ class Dialogue:
     ended: str = ""
     agent_errors: int = 0
     warnings: dict[str, None] = field(default_factory=dict)
+    _length: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._length = sum(map(_length, self.transcript))
 
     @property
     def lines(self) -> list[str]:
@@ -103,9 +116,9 @@ class Dialogue:
 
     def say(self, line: Line) -> None:
         """The user speaks."""
-        if line.text:
-            self.transcript.append({"role": "user", "content": self.cut(line.text)})
         self.ended = line.ends
+        if line.text:
+            self._keep({"role": "user", "content": self.cut(line.text)})
         alike = self.lines[-MOST_ALIKE:]
         if not self.ended and len(alike) == MOST_ALIKE and len(set(alike)) == 1:
             self.ended = REPEATED_USER
@@ -115,13 +128,25 @@ class Dialogue:
         message: dict[str, Any] = {"role": "assistant", "content": self.cut(text)}
         if tool_calls:
             message["tool_calls"] = [dict(call) for call in tool_calls]
-        self.transcript.append(message)
+        self._keep(message)
         if not text.strip() and not tool_calls:
             self.agent_erred()
 
     def tool(self, tool_call_id: str, content: str) -> None:
         """A tool answers."""
-        self.transcript.append({"role": "tool", "content": self.cut(content), "tool_call_id": tool_call_id})
+        self._keep({"role": "tool", "content": self.cut(content), "tool_call_id": tool_call_id})
+
+    def _keep(self, message: dict[str, Any]) -> None:
+        """Adds a message. The one that finds no room is kept as far as there is some, and is the last."""
+        if TOO_LONG in self.warnings:
+            return
+        room = MAX_TRANSCRIPT - self._length
+        if _length(message) > room:
+            self.warnings[TOO_LONG] = None
+            self.ended = MAX_LENGTH
+            message = _fitted(message, room - FRAME)
+        self.transcript.append(message)
+        self._length += _length(message)
 
     def agent_erred(self) -> None:
         """Counts an error of the agent's; too many end the conversation."""
@@ -152,3 +177,26 @@ class Dialogue:
         if seen[-1]["role"] == "assistant":
             seen.append({"role": "user", "content": SILENCE})
         return seen
+
+
+def _fitted(message: Mapping[str, Any], room: int) -> dict[str, Any]:
+    """As much of a message as so many characters hold, each call of a tool whole or not at all."""
+    fitted = {name: value[: max(0, room)] if name == "tool_call_id" else value for name, value in message.items() if name != "tool_calls"}
+    fitted["content"] = message["content"][: max(0, room - len(fitted.get("tool_call_id", "")))]
+    calls: list[Mapping[str, Any]] = []
+    for call in message.get("tool_calls", ()):
+        if _length({**fitted, "tool_calls": [*calls, call]}) - FRAME > room:
+            break
+        calls.append(call)
+    return {**fitted, "tool_calls": calls} if calls else fitted
+
+
+def _length(message: Mapping[str, Any]) -> int:
+    """Characters that a message counts."""
+    calls = sum(FRAME + len(call["id"]) + len(call["name"]) + len(spelled(call["arguments"])) for call in message.get("tool_calls", ()))
+    return FRAME + len(message["content"]) + len(message.get("tool_call_id", "")) + calls
+
+
+def spelled(arguments: Any) -> str:
+    """A call's arguments as the text that endpoints spell them in."""
+    return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()

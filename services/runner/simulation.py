@@ -13,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from services.runner.calls import Caller, Tally, kept, shown
-from services.runner.dialogue import AGENT_ENDED, FAULT, MAX_DURATION, Dialogue, Line, Scene, read_line
+from services.runner.dialogue import AGENT_ENDED, FAULT, MAX_DURATION, Dialogue, Line, Scene, read_line, spelled
 from services.runner.entities import ClaimedCase, Executed, Run, Target
 from services.runner.storable import storable, without_keys
 from services.runner.targets import Call, Failed, Refused, Reply
@@ -141,7 +141,7 @@ class Simulation:
     async def _ask(self, talk: Talk, target: Target, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]) -> Reply:
         """A reply fit for storage, its cost added up."""
         access = await self._caller.access(talk.run.workspace_id, target)
-        if access.api_key:
+        if access.api_key and access.api_key not in talk.secrets:
             talk.secrets.append(access.api_key)
         question = next((message["content"] for message in reversed(messages) if message["role"] == "user"), "")
         call = Call(
@@ -213,11 +213,7 @@ def _message(said: Mapping[str, Any]) -> dict[str, Any]:
         message["tool_call_id"] = said["tool_call_id"]
     if "tool_calls" in said:
         message["tool_calls"] = [
-            {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": _text(call["arguments"])}}
+            {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": spelled(call["arguments"])}}
             for call in said["tool_calls"]
         ]
     return message
-
-
-def _text(arguments: Any) -> str:
-    return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()

@@ -1,8 +1,15 @@
 """Who speaks, what is kept of it, and why a conversation ends."""
 
-import pytest
+from collections.abc import Callable
+from typing import Any
 
-from services.runner.dialogue import CUT, MAX_TEXT, OPENING, SILENCE, Dialogue, Line, Scene, read_line
+import orjson
+import pytest
+from google.protobuf import json_format
+
+from services.runner import dialogue as module
+from services.runner.convert import case_texts
+from services.runner.dialogue import CUT, MAX_TEXT, OPENING, SILENCE, TOO_LONG, Dialogue, Line, Scene, read_line
 
 
 def a_dialogue(*script: str, **said: object) -> Dialogue:
@@ -96,3 +103,68 @@ def test_what_the_model_is_told_names_instructions_and_goal() -> None:
     assert "You are Ann." in prompt
     assert "Your goal: a refund" in prompt
     assert "Your goal" not in Scene(instructions="You are Ann.").prompt()
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_TRANSCRIPT", 1000)
+
+
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize(
+    "speak",
+    [
+        lambda dialogue: dialogue.say(Line(f"{dialogue.transcript}"[-90:])),
+        lambda dialogue: dialogue.answer("y" * 90),
+        lambda dialogue: dialogue.tool("c1", "z" * 90),
+        lambda dialogue: dialogue.tool("c" * 90, ""),
+        lambda dialogue: dialogue.answer("", [{"id": "c1", "name": "look", "arguments": {"what": "tea" * 30}}]),
+        lambda dialogue: dialogue.answer("", [{"id": "c1", "name": "look", "arguments": "{" * 90}]),
+        lambda dialogue: dialogue.answer("", [{"id": "c", "name": "n", "arguments": {}}] * 30),
+    ],
+)
+def test_a_conversation_has_so_much_room_and_no_more(speak: Callable[[Dialogue], None]) -> None:
+    dialogue = a_dialogue("x")
+    kept: list[dict[str, Any]] = []
+    while not dialogue.ended:
+        kept = list(dialogue.transcript)
+        assert len(kept) < 20
+        speak(dialogue)
+        dialogue.agent_errors = 0
+    assert (dialogue.ended, list(dialogue.warnings)) == ("max_length", [TOO_LONG])
+    assert dialogue.transcript[: len(kept)] == kept
+    assert len(orjson.dumps(dialogue.transcript)) < 1200
+    before = list(dialogue.transcript)
+    speak(dialogue)
+    assert dialogue.transcript == before
+
+
+@pytest.mark.usefixtures("narrow")
+def test_what_finds_no_room_is_kept_as_far_as_it_does() -> None:
+    dialogue = a_dialogue("x")
+    dialogue.answer("y" * 600)
+    look = {"id": "c1", "name": "look", "arguments": {"what": "tea"}}
+    dialogue.answer("well", [look, {**look, "arguments": "long" * 99}, look])
+    assert dialogue.transcript[1:] == [{"role": "assistant", "content": "well", "tool_calls": [look]}]
+    dialogue = a_dialogue("x")
+    dialogue.answer("y" * 790)
+    dialogue.tool("c" * 8, "z" * 20)
+    assert dialogue.transcript[1:] == [{"role": "tool", "content": "zz", "tool_call_id": "c" * 8}]
+
+
+@pytest.mark.usefixtures("narrow")
+def test_a_conversation_that_is_gone_on_with_has_only_the_room_that_is_left() -> None:
+    dialogue = Dialogue(Scene(), [{"role": "user", "content": "x" * 700}])
+    dialogue.answer("y" * 150)
+    assert (dialogue.ended, len(dialogue.transcript[1]["content"])) == ("max_length", 100)
+
+
+def test_the_longest_conversation_passes_everywhere_whatever_its_characters() -> None:
+    dialogue = a_dialogue("x")
+    while not dialogue.ended:
+        dialogue.answer("\x01" * MAX_TEXT)
+    texts = case_texts(
+        {"ord": 0, "question": "", "expected": "", "output": "", "plan": None, "record": {"transcript": dialogue.transcript}}
+    )
+    assert texts.ByteSize() < 2 << 20
+    assert len(json_format.MessageToJson(texts)) < 7 << 20

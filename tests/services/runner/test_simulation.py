@@ -5,22 +5,27 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
+from google.protobuf import json_format
 
 from assay.catalog.internal.v1 import catalog_pb2
-from services.runner import calls
+from services.runner import calls, convert
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
+from services.runner.dialogue import TOO_LONG
 from services.runner.entities import Executed, Run
 from services.runner.governor import Governor
 from services.runner.operations import execution
 from services.runner.simulation import Simulation
 from services.runner.storable import storable
+from services.runner.store import cases
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
+from shared import json_values
 from shared.guard import Guard, open_session
 from shared.ids import new_id
 from shared.postgres import Database
@@ -190,6 +195,25 @@ async def test_a_conversation_ends_when_its_time_is_over(stage: Stage) -> None:
     stage.agent.says(Answer(chat("slow"), seconds=3))
     late = await stage.hold("a", max_duration_seconds=1, timeout_ms=5000)
     assert (late.output, late.error) == (None, "the agent never answered (max_duration)")
+
+
+async def test_a_conversation_without_end_is_cut_and_can_be_scored(stage: Stage) -> None:
+    letters = "x" * 300_000
+    stage.agent.says(tool_chat(("look", orjson.dumps({"what": letters}).decode()), text="Looking."))
+    done = await stage.hold("any tea?", content={"tools": [LOOK]})
+    assert (done.output, done.error, record(done)["termination_reason"]) == ("Looking.", None, "max_length")
+    assert len(stage.agent.asked) == 4  # each sees all that was said before
+    assert done.warnings == (TOO_LONG,)
+    [event] = await said(stage.database, "runner.cases_executed")
+    assert (event.cases[0].texts_by_id, list(event.cases[0].warnings)) == (True, [TOO_LONG])
+    assert event.ByteSize() < 1000
+    async with stage.database.connection() as connection:
+        row = await cases.texts(connection, UUID(event.run_id), 0)
+    assert row is not None
+    texts = convert.case_texts(dict(row))
+    assert json_values.plain(texts.record)["transcript"] == record(done)["transcript"]
+    assert len(record(done)["transcript"]) == 8
+    assert len(json_format.MessageToJson(texts)) < 15 << 20
 
 
 async def test_an_outage_is_an_error_that_keeps_what_was_said(stage: Stage) -> None:

@@ -16,7 +16,7 @@ from services.runner import calls
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
 from services.runner.chats import ABANDONED, FAREWELL
-from services.runner.dialogue import MAX_TEXT
+from services.runner.dialogue import MAX_TEXT, MAX_TRANSCRIPT
 from services.runner.governor import Governor
 from services.runner.operations import chats as operations, runs as run_operations
 from services.runner.servicers.chats import ChatCallServicer
@@ -221,6 +221,24 @@ async def test_a_chat_ends_before_the_client_would_stop_by_itself(served: Served
         result, turns = await served.say(call_id, f"answer {turns}"), turns + 1
     assert turns == 45
     assert (await served.recorded())[0].record["termination_reason"] == "max_turns"
+
+
+async def test_a_conversation_that_grew_too_long_ends(served: Served) -> None:
+    call_id = await served.a_call("a", "b", "c", "d")
+    await served.begin(call_id)
+    assert not (await served.say(call_id, *["x" * MAX_TEXT] * 40)).chat_ended
+    calls_it = Message(role="user", tool_calls=value([{"id": "c1", "function": {"name": "look", "arguments": "{" * 150_000}}]))
+    assert not (await served.say(call_id, calls_it)).chat_ended
+    last = await served.say(call_id, "this is kept", *["y" * MAX_TEXT] * 5, "this is not")
+    assert (last.chat_ended, len(last.input_message), lines(last)[-1]) == (True, 7, ("assistant", FAREWELL))
+    [case] = await served.recorded()
+    assert (case.texts_by_id, case.error) == (True, "")
+    [row] = await rows(served.database, "SELECT output, error, record FROM run_cases")
+    said = [message["content"] for message in row["record"]["transcript"]]
+    assert ("this is kept" in said, "this is not" in said, row["error"]) == (True, False, None)
+    assert row["record"]["termination_reason"] == "max_length"
+    assert MAX_TRANSCRIPT - 6000 < sum(map(len, said)) + 150_000 <= MAX_TRANSCRIPT
+    assert set(row["output"]) == {"y"}
 
 
 async def test_a_conversation_that_took_too_long_ends(served: Served) -> None:
