@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import asyncpg
 from prometheus_client import Counter
 
 from assay.runner.internal.v1 import events_pb2
-from services.scoring import convert, store
+from services.scoring import convert, portions, store
 from services.scoring.clients import Catalog, Runner
 from services.scoring.entities import Judging
 from services.scoring.tries import MAX_TRIES, Tries
@@ -22,6 +23,7 @@ from shared.consumer import Received
 from shared.errors import Unavailable
 from shared.outbox import Event
 from shared.postgres import OUTAGES, Database, retrying
+from shared.slices import slice_by_slice
 from shared.topics import CASES_EXECUTED, CASES_SCORED, RUN_DELETED
 
 REMOVE_ROWS = 20_000
@@ -102,10 +104,8 @@ async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     event = work.event.message
     if tired:
         return given_up(event, MAX_TRIES)
-    long = [case.ord for case in event.cases if case.texts_by_id]
     with tracing.of_run(event.run_id):
-        texts = await parts.runner.texts(UUID(event.workspace_id), event.run_id, long) if long else {}
-        return await parts.judges.verdicts(event, texts, work.judging)
+        return await portions.verdicts(parts.judges, parts.runner, event, work.judging)
 
 
 async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> int:
@@ -138,14 +138,13 @@ async def remove_deleted(database: Database, every_seconds: float) -> None:
     while True:
         await asyncio.sleep(every_seconds)
         try:
-            await _remove_slices(database)
+            await slice_by_slice(partial(_remove_slice, database))
         except (Unavailable, asyncpg.PostgresError, *OUTAGES) as outage:
             log.warning("removing is waiting", extra={"fault": repr(outage)[:300]})
 
 
-async def _remove_slices(database: Database) -> None:
-    removed = REMOVE_ROWS
-    while removed == REMOVE_ROWS:
-        async with database.transaction() as connection:
-            removed = await store.remove_slice(connection, REMOVE_ROWS)
-            await store.remove_outdated(connection, REMOVE_ROWS)
+async def _remove_slice(database: Database) -> bool:
+    async with database.transaction() as connection:
+        removed = await store.remove_slice(connection, REMOVE_ROWS)
+        await store.remove_outdated(connection, REMOVE_ROWS)
+    return removed == REMOVE_ROWS

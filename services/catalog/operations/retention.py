@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from services.catalog.store import retention as store
 from shared import idempotency
 from shared.postgres import Database
+from shared.slices import slice_by_slice
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,15 @@ class Retention:
 
     async def prune(self) -> None:
         """Deletes closed rows of cases, unused files and old idempotency keys."""
-        full = True
-        while full:
-            async with self.database.transaction() as sql:
-                full = await store.prune_cases(sql) == store.CASE_SLICE
-        async with self.database.transaction() as sql:
-            await store.prune_files(sql)
+        await slice_by_slice(self._prune_cases)
+        await slice_by_slice(self._prune_files)
         async with self.database.transaction() as sql:
             await idempotency.trim(sql)
+
+    async def _prune_cases(self) -> bool:
+        async with self.database.transaction() as sql:
+            return await store.prune_cases(sql) == store.CASE_SLICE
+
+    async def _prune_files(self) -> bool:
+        async with self.database.transaction() as sql:
+            return await store.prune_files(sql) == store.FILE_SLICE

@@ -8,6 +8,7 @@ from services.reporting.store import runs, tombstones
 from shared import inbox
 from shared.consumer import Received
 from shared.postgres import Database
+from shared.slices import slice_by_slice
 from shared.topics import RUN_DELETED, SUBJECT_DELETED
 
 RUN, SUBJECT = "run", "subject"
@@ -51,14 +52,15 @@ class Forgetting:
 
     async def sweep(self) -> None:
         """Removes rows of what was deleted, a slice at a time, until none is left that others don't hold."""
-        while True:
-            async with self._database.connection() as connection:
-                left = await tombstones.runs_left(connection, AT_ONCE)
-            if not any([await self._remove(workspace, run_id) for workspace, run_id in left]):
-                break
+        await slice_by_slice(self._sweep_slice)
         async with self._database.connection() as connection:
             await tombstones.settle(connection)
             await tombstones.trim(connection)
+
+    async def _sweep_slice(self) -> bool:
+        async with self._database.connection() as connection:
+            left = await tombstones.runs_left(connection, AT_ONCE)
+        return any([await self._remove(workspace, run_id) for workspace, run_id in left])
 
     async def _remove(self, workspace: UUID, run_id: UUID) -> bool:
         """Removes a slice of a run, its row last. False if others hold it."""

@@ -18,6 +18,7 @@ from shared.postgres import Connection, Database, open_pool
 from shared.topics import CASES_EXECUTED
 from tests.servers import PostgresServer
 from tests.services.scoring.events import a_score, case_id
+from tests.shared.plans import Statements, indexes, scanned
 
 NOW = datetime(2026, 11, 3, 9, 30, 0, 250_000, tzinfo=UTC)
 WORKSPACE = new_id()
@@ -107,6 +108,27 @@ async def test_scores_of_a_deleted_run_go_slice_by_slice(connection: Connection)
     assert [await store.remove_slice(connection, 2) for _ in range(4)] == [2, 2, 1, 0]
     assert await connection.fetchval("SELECT count(*) FROM scores WHERE run_id = $1", gone) == 0
     assert await connection.fetchval("SELECT count(*) FROM scores WHERE run_id = $1", stays) == 5
+
+
+async def test_the_scores_of_deleted_runs_are_found_by_an_index_however_many_those_are(connection: Connection) -> None:
+    await connection.execute(
+        """
+        INSERT INTO scores (run_id, case_id, repeat, evaluator, workspace_id, status, method, threshold, reason, scored_by, warnings, scored_at)
+        SELECT run, gen_random_uuid(), 1, 'e', run, 'error', 'm', 0, '', '', '{}', now()
+        FROM (SELECT gen_random_uuid() AS run FROM generate_series(1, 2000)) AS runs, generate_series(1, 10)
+        """
+    )
+    await connection.execute("INSERT INTO removals (run_id) SELECT DISTINCT run_id FROM scores LIMIT 500")
+    await connection.execute("ANALYZE scores, removals")
+    said = Statements()
+    with connection.query_logger(said):
+        assert await store.remove_slice(connection, 100) == 100
+    nodes = await said.nodes(connection)
+    assert ("scores" in scanned(nodes), indexes(nodes), "Bitmap Heap Scan" in {node["Node Type"] for node in nodes}) == (
+        False,
+        {"scores_pkey"},
+        False,
+    )
 
 
 async def test_scores_that_come_after_the_delete_go_too(connection: Connection) -> None:
