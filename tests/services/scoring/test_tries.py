@@ -1,6 +1,7 @@
 """Events that come again: what an outage costs them (nothing), and what becomes of one that can't be scored."""
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 from collections.abc import AsyncIterator, Sequence
@@ -11,9 +12,9 @@ import asyncpg
 import grpc
 import pytest
 
-from assay.runner.internal.v1 import events_pb2, runner_pb2
+from assay.runner.internal.v1 import events_pb2
 from services.scoring import registry
-from services.scoring.clients import Runner
+from services.scoring.clients import Portion, Runner
 from services.scoring.embedding import Embedder
 from services.scoring.entities import Cosine, Endpoint, Item, JudgeAnswer, JudgePrompt, Score
 from services.scoring.evaluations import Evaluations
@@ -63,8 +64,10 @@ class _Failing(Runner):
     def __init__(self, *faults: BaseException) -> None:
         self._faults = list(faults)
 
-    async def texts(self, *_: object) -> dict[int, runner_pb2.CaseTexts]:
+    @contextlib.asynccontextmanager
+    async def texts(self, *_: object) -> AsyncIterator[Portion]:
         raise self._faults.pop(0)
+        yield Portion({}, [])
 
 
 OUTAGES = [OSError("reset"), TimeoutError(), asyncio.CancelledError()]
