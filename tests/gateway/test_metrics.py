@@ -106,6 +106,14 @@ def test_a_gateway_that_is_full_can_still_be_looked_at(backend: Backend, tmp_pat
         taken.close()
 
 
+def test_a_gateway_without_memory_can_still_be_looked_at(backend: Backend, tmp_path: Path) -> None:
+    with showing(backend, tmp_path, max_heap_bytes=1 << 20) as (gateway, metrics):
+        until(lambda: gateway.send("GET", SET).status == 503)
+        answer = metrics.send("GET", "/stats/prometheus")
+    assert answer.status == 200
+    assert b"envoy_overload_envoy_overload_actions_stop_accepting_requests_active{} 1\n" in answer.body
+
+
 def has_answered(connection: http.client.HTTPConnection) -> bool:
     try:
         return exchange(connection, "GET", SET).status == 200
@@ -116,6 +124,13 @@ def has_answered(connection: http.client.HTTPConnection) -> bool:
 def test_without_an_address_there_is_one_listener_alone(backend: Backend, tmp_path: Path) -> None:
     with running(settings(backend.first), tmp_path) as gateway:
         assert gateway.stat("listener_manager.total_listeners_active") == 1
+
+
+def test_calls_are_told_apart_by_how_long_they_may_take(shown: tuple[Gateway, Gateway]) -> None:
+    routes = {
+        labels["envoy_route"] for _, labels in samples(shown[1].send("GET", "/stats/prometheus").body.decode()) if "envoy_route" in labels
+    }
+    assert routes == {"calls", "slow", "streams"}
 
 
 def asked() -> dict[str, list[tuple[str, str]]]:

@@ -112,7 +112,4 @@ ASSAY_LISTEN_TLS_KEY: /etc/assay/listen-tls/tls.key
 ASSAY_LISTEN_TLS_CA: {{ ternary "/etc/assay/listen-tls/ca.crt" "" .clientCertificates | quote }}
 {{- end }}
 {{- end }}
-{{- with .Values.tracing.endpoint }}
-OTEL_EXPORTER_OTLP_ENDPOINT: {{ . | quote }}
-{{- end }}
 {{- end -}}
