@@ -1,5 +1,6 @@
 """What was measured, beside what is aimed at."""
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,13 +30,15 @@ def show(console: Console, figures: Sequence[Figure]) -> None:
     console.print(table)
 
 
+COMPARED = {"<=": operator.le, "<": operator.lt, ">": operator.gt}
+
+
 def held(figure: Figure) -> bool:
-    """Whether an aim was reached: `0` and words are met exactly, `<= 15 s` and `< 15 s` are bounds."""
-    sign, _, bound = figure.aim.partition(" ") if figure.aim.startswith("<") else ("", "", figure.aim)
-    if sign:
-        measured, most = float(figure.measured.split()[0]), float(bound.split()[0])
-        return measured <= most if sign == "<=" else measured < most
-    return not bound or figure.measured.split()[0] == bound
+    """Whether an aim was reached: `0` and words are met exactly, `<= 15 s`, `< 15 s` and `> 0` are bounds."""
+    sign, _, bound = figure.aim.partition(" ")
+    if sign in COMPARED:
+        return bool(COMPARED[sign](float(figure.measured.split()[0]), float(bound.split()[0])))
+    return not figure.aim or figure.measured.split()[0] == figure.aim
 
 
 def missed(console: Console, figures: Sequence[Figure]) -> bool:

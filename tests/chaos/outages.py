@@ -1,13 +1,12 @@
 """Postgres is stopped for a while, again and again: what was answered 2xx must be there, and nobody needs a restart."""
 
-import threading
 import time
 import urllib.error
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Self
 
 from tests.bench.figures import Figure
+from tests.chaos.background import Background
 from tests.chaos.site import Load, Progress, Site, stillness, verdict
 from tests.suite.faults import Scene, UnavailableError, a_scene
 from tests.suite.target import chat_server
@@ -52,7 +51,7 @@ def _stop(site: Site) -> None:
 
 
 @dataclass
-class Writer:
+class Writer(Background):
     """Makes contexts and renames each, ten times a second, and remembers what it was told: never asks twice."""
 
     scene: Scene
@@ -61,24 +60,17 @@ class Writer:
     acknowledged: int = 0
     unanswered: int = 0
     refusals: list[str] = field(default_factory=list)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
+    def prepare(self) -> None:
+        """Finds the connection that the contexts are made with."""
         self._client = self.scene.client
         self._connection = self._client.call("GET", f"/v1/contexts/{self.scene.context_id}")["connection_id"]
-        self._thread = threading.Thread(target=self._go, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def figures(self, case: str) -> list[Figure]:
         """What is there, once Postgres is."""
         lost = [context_id for context_id, names in self.names.items() if self._read(context_id) not in names]
         return [
-            Figure(case, "writes answered 2xx", str(self.acknowledged), note=f"{self.unanswered} answered 503 or not at all"),
+            Figure(case, "writes answered 2xx", str(self.acknowledged), "> 0", f"{self.unanswered} answered 503 or not at all"),
             Figure(case, "  of which something is not there", str(len(lost)), "0", ", ".join(lost[:2])),
             Figure(case, "  answered otherwise", str(len(self.refusals)), "0", "; ".join(self.refusals[:2])),
         ]
@@ -91,9 +83,10 @@ class Writer:
                 raise
             return ""
 
-    def _go(self) -> None:
+    def work(self) -> None:
+        """Writes."""
         number = 0
-        while not self._stop.wait(WRITE_SECONDS):
+        while not self.stopping.wait(WRITE_SECONDS):
             number += 1
             made = self._written("POST", "/v1/contexts", f"written {number}")
             if made:

@@ -4,24 +4,23 @@ import asyncio
 import contextlib
 import random
 import signal
-import threading
 import time
 import urllib.error
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Self
 from uuid import UUID
 
 import asyncpg
 
 from deploy.local.stack import Stack
+from shared.postgres import OUTAGES
 from tests.bench.figures import Figure
+from tests.chaos.background import Background
 from tests.suite.faults import Scene, UnavailableError, findings, wait_for
 from tests.suite.oracle import OPEN
 
 LOOK_SECONDS = 0.25
 RECOVERY = 30.0
-AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 RESULTS = f"""
 SELECT (SELECT coalesce(sum(last_seq), 0) FROM reporting.runs) AS events, (SELECT count(*) FROM runner.runs WHERE state IN {OPEN}) AS open
 """
@@ -50,7 +49,7 @@ class Site:
 
 
 @dataclass
-class Progress:
+class Progress(Background):
     """How far all runs are, looked at four times a second, over whatever happens to Postgres."""
 
     database: str
@@ -58,16 +57,10 @@ class Progress:
     longest: float = 0.0
     """The longest time, in seconds, in which runs were open and nothing happened that reporting could tell of."""
     _since: float = field(default_factory=time.monotonic)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def work(self) -> None:
+        """Looks on."""
+        asyncio.run(self._watch())
 
     def grows(self, within: float) -> bool:
         """Whether anything happens from now on within so many seconds."""
@@ -75,15 +68,15 @@ class Progress:
         return bool(wait_for(lambda: self.events, lambda now: now > before, within) > before)
 
     async def _watch(self) -> None:
-        while not self._stop.is_set():
-            with contextlib.suppress(*AWAY):
+        while not self.stopping.is_set():
+            with contextlib.suppress(*OUTAGES):
                 await self._look_on()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look_on(self) -> None:
         connection = await asyncpg.connect(self.database, timeout=5)
         try:
-            while not self._stop.is_set():
+            while not self.stopping.is_set():
                 (row,) = await connection.fetch(RESULTS, timeout=5)
                 self._see(row["events"], row["open"])
                 await asyncio.sleep(LOOK_SECONDS)
@@ -99,7 +92,7 @@ class Progress:
 
 
 @dataclass
-class Load:
+class Load(Background):
     """Starts `first` runs at once and then another whenever fewer than `least` are open, until the block ends."""
 
     scene: Scene
@@ -109,21 +102,15 @@ class Load:
     """Ids of all that were accepted."""
     refusals: list[str] = field(default_factory=list)
     """What a client that repeats itself for 30 s was refused, or not answered at all."""
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
+    def prepare(self) -> None:
+        """Starts the first."""
         self.runs += self.scene.start(self.first)
-        self._thread = threading.Thread(target=self._go, daemon=True)
-        self._thread.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _go(self) -> None:
+    def work(self) -> None:
+        """Starts the others."""
         open_runs = list(self.runs)
-        while not self._stop.wait(0.5):
+        while not self.stopping.wait(0.5):
             try:
                 open_runs = self.scene.unfinished(open_runs)
                 if len(open_runs) < self.least:

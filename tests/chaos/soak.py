@@ -110,7 +110,7 @@ async def _sample(site: Site, seen: Observed) -> None:
 
 async def _kill(site: Site, seen: Observed, tally: Tally, began: float) -> None:
     while True:
-        await asyncio.sleep(KILL_EVERY)
+        await asyncio.sleep(KILL_EVERY - DISTURBED)
         late = time.monotonic() - began > seen.seconds / 2
         first = len(tally.latencies)
         seen.killed.append(site.kill_one_of([name for name in VICTIMS if not (late and name in SPARED)]))

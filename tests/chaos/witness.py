@@ -6,10 +6,8 @@ listen to what it delivers to the workers, and to their acknowledgements.
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Self
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +18,7 @@ from nats.aio.msg import Msg
 from assay.runner.internal.v1 import events_pb2
 from shared.topics import TICKETS
 from tests.bench.figures import Figure
+from tests.chaos.background import Background
 from tests.chaos.site import Site
 
 RUNNERS = ("runner-1", "runner-2")
@@ -46,7 +45,7 @@ UNEXECUTED = "SELECT count(*) FROM runner.run_cases WHERE run_id = $1 AND ord BE
 
 
 @dataclass
-class Witness:
+class Witness(Background):
     """Looks on for as long as the block lasts. Neither Postgres nor NATS may be hurt meanwhile."""
 
     site: Site
@@ -56,19 +55,14 @@ class Witness:
     _early: list[str] = field(default_factory=list)
     _unknown: int = 0
     _rows: Sequence[asyncpg.Record] = ()
-    _ready: threading.Event = field(default_factory=threading.Event)
-    _stop: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), daemon=True)
-        self._thread.start()
-        if not self._ready.wait(10):
-            raise TimeoutError("the witness did not reach Postgres and NATS")
-        return self
+    def prepare(self) -> None:
+        """Plants the trigger."""
+        asyncio.run(self._plant())
 
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
+    def work(self) -> None:
+        """Looks and listens."""
+        asyncio.run(self._watch())
 
     def figures(self, case: str) -> list[Figure]:
         """What was seen, once the block has ended."""
@@ -76,25 +70,31 @@ class Witness:
         stale = [row for row in self._rows if self._owners.get(row["writer"]) != self._owners.get(row["claimer"])]
         taken_over = sum(row["fence"] > 1 for row in self._rows)
         return [
-            Figure(case, "cases that were claimed again", str(taken_over), note=f"of {len(self._rows):,} that took effect"),
+            Figure(case, "cases that were claimed again", str(taken_over), "> 0", f"of {len(self._rows):,} that took effect"),
             Figure(case, "  stale writes", str(len(stale)), "0", "; ".join(f"{row['run_id']} {row['ord']}" for row in stale[:2])),
             Figure(case, "  by connections of nobody known", str(len(strangers)), "0"),
-            Figure(case, "tickets acknowledged", str(self._acked), note=f"{self._unknown} of them unknown"),
+            Figure(case, "tickets acknowledged", str(self._acked), "> 0"),
+            Figure(case, "  that were not seen before", str(self._unknown), "0"),
             Figure(case, "  with a case that was not executed", str(len(self._early)), "0", "; ".join(self._early[:2])),
         ]
+
+    async def _plant(self) -> None:
+        connection = await asyncpg.connect(self.site.database)
+        try:
+            await connection.execute(NOTES)
+        finally:
+            await connection.close()
 
     async def _watch(self) -> None:
         env = self.site.stack.env()
         connection = await asyncpg.connect(env["ASSAY_DATABASE_URL"])
         client = await nats.connect(env["ASSAY_NATS_URL"])
         try:
-            await connection.execute(NOTES)
             acks: asyncio.Queue[Msg] = asyncio.Queue()
             await client.subscribe("_INBOX.>", cb=self._delivered)
             await client.subscribe(f"$JS.ACK.{TICKETS.stream}.>", cb=acks.put)
             await client.flush()
-            self._ready.set()
-            while not self._stop.is_set():
+            while not self.stopping.is_set():
                 self._note_owners()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
