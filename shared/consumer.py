@@ -16,9 +16,10 @@ from nats.js.errors import NotFoundError
 from assay.common.internal.v1 import outbox_pb2
 from shared import inbox, observe, tracing
 from shared.channels import Authenticated
-from shared.jetstream import FETCH_SECONDS, FINISH_SECONDS, OUTAGES, Broker, Puller
+from shared.jetstream import OUTAGES, Broker
 from shared.outbox import SEQ_HEADER
 from shared.postgres import Connection, Database
+from shared.puller import FETCH_SECONDS, FINISH_SECONDS, Puller
 from shared.topics import Topic
 
 NAK_SECONDS = 1.0
@@ -77,7 +78,7 @@ class Ear:
             while True:
                 try:
                     messages = await puller.fetch(hearing.batch, FETCH_SECONDS)
-                    await _to_the_end(self._deliver(hearing, messages))
+                    await _to_the_end(self._deliver(hearing, messages), puller)
                     delay = 0.1
                 except NotFoundError:
                     with contextlib.suppress(*OUTAGES):
@@ -153,13 +154,13 @@ async def _nak(messages: Sequence[Msg], seconds: float) -> None:
             await message.nak(delay=seconds)
 
 
-async def _to_the_end(delivering: Coroutine[Any, Any, None]) -> None:
-    """Cancelled, it lets what was begun end: a judge has been paid, or the transaction is about to commit."""
+async def _to_the_end(delivering: Coroutine[Any, Any, None], puller: Puller) -> None:
+    """Cancelled, it lets what was begun end: a judge has been paid, or the transaction is about to commit. All else is given back."""
     task = asyncio.create_task(delivering)
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait({task}, timeout=FINISH_SECONDS)
+        await asyncio.gather(puller.give_back(), asyncio.wait({task}, timeout=FINISH_SECONDS))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise

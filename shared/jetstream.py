@@ -1,4 +1,4 @@
-"""NATS JetStream: one connection that heals itself, the streams it declares, and pulling from a consumer.
+"""NATS JetStream: one connection that heals itself, and the streams and consumers that it declares.
 
 NATS is a disposable wake-up here: whatever happens to it, streams and consumers are declared anew and the outbox is read.
 """
@@ -11,10 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import nats
-import orjson
 from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.js import JetStreamContext
 from nats.js.api import (
     AckPolicy,
@@ -33,11 +30,6 @@ GIGABYTE = 1 << 30
 DAY = 24 * 3600.0
 DUPLICATE_WINDOW = 120.0
 MAX_ACK_PENDING = 20_000
-NO_RESPONDERS = "503"
-FETCH_SECONDS = 2.0
-GIVE_BACK_SECONDS = 2.0
-FINISH_SECONDS = 8.0
-"""After SIGTERM: what was pulled and begun may end within this time; what hasn't is given back."""
 # Anything that means: not now. Everything else is a fault of ours.
 OUTAGES = (nats.errors.Error, TimeoutError, asyncio.TimeoutError, OSError)
 
@@ -206,117 +198,3 @@ class Broker:
             await asyncio.wait_for(self._client.drain(), 5)
         with contextlib.suppress(*OUTAGES):  # a client that is reconnecting can't be drained
             await self._client.close()
-
-
-class Puller:
-    """Pulls one consumer's messages, never asking for more than the caller has room for.
-
-    nats-py's own fetch loses the next message for a whole ack_wait when it is cancelled, so requests are kept open here
-    across calls: what arrives late is simply returned next time.
-    """
-
-    def __init__(self, broker: Broker, topic: Topic, durable: str, ack_wait: float) -> None:
-        self._broker, self._topic, self._durable, self._ack_wait = broker, topic, durable, ack_wait
-        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
-        self._subscription: Subscription | None = None
-        self._gone: NotFoundError | None = None
-        self._inbox = ""
-        self._request = 0
-        self._open = 0
-        self._deadline = 0.0
-
-    async def fetch(self, room: int, wait: float) -> list[Msg]:
-        """At most `room` messages; empty after `wait` seconds without any. Raises what NATS says."""
-        gone, self._gone = self._gone, None
-        if gone is not None:
-            raise gone
-        if self._queue.empty():
-            await self._ask(room, wait)
-        messages = await self._first(wait)
-        while len(messages) < room and not self._queue.empty():
-            try:
-                self._take(self._queue.get_nowait(), messages)
-            except NotFoundError as fault:  # told next time: what came before it is at hand, and would be lost for an ack_wait
-                self._gone = fault
-                break
-        return messages
-
-    async def _first(self, wait: float) -> list[Msg]:
-        messages: list[Msg] = []
-        ends = asyncio.get_running_loop().time() + wait + 0.5
-        while not messages and (left := ends - asyncio.get_running_loop().time()) > 0:
-            try:
-                async with asyncio.timeout(left):  # wait_for would swallow a cancel that comes together with a message
-                    message = await self._queue.get()
-            except TimeoutError:
-                self._open = 0
-                break
-            if not self._take(message, messages) and not self._open:
-                break
-        return messages
-
-    async def _ask(self, room: int, wait: float) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._open and now < self._deadline:
-            return
-        if not self._inbox:
-            await self._broker.ready()
-            await self._declare()
-        self._request += 1
-        body = {"batch": room, "expires": int(wait * 1e9)}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{self._durable}"
-        self._open, self._deadline = room, now + wait + 0.25  # first: cancelled in the middle, it may have been sent
-        await self._broker.client.publish(subject, orjson.dumps(body), reply=f"{self._inbox}.{self._request}")
-
-    async def _declare(self) -> None:
-        await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
-        inbox = self._broker.client.new_inbox()
-        self._subscription = await self._broker.client.subscribe(f"{inbox}.*", cb=self._queue.put, pending_msgs_limit=-1)
-        self._inbox = inbox
-
-    def _take(self, message: Msg, messages: list[Msg]) -> bool:
-        """Sorts a message from a status; a status ends its request."""
-        status = (message.headers or {}).get("Status")
-        if status is None or message.data:
-            self._open = max(0, self._open - 1)
-            messages.append(message)
-            return True
-        if message.subject.rpartition(".")[2] == str(self._request):
-            self._open = 0
-        if status in {NO_RESPONDERS, "409"}:
-            raise NotFoundError(description=f"consumer {self._durable} is gone: {status}")
-        return False
-
-    async def redeclare(self) -> None:
-        """Declares stream and consumer again, after NATS said that one is missing. Raises what NATS says."""
-        self._open = 0
-        await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
-
-    async def give_back(self) -> None:
-        """Returns what arrived and was never taken, and what still comes, so that another process gets it at once."""
-        await self._let_expire()
-        if self._subscription is not None:
-            with contextlib.suppress(*OUTAGES):
-                await asyncio.wait_for(self._subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
-        while not self._queue.empty():
-            await _return(self._queue.get_nowait())
-
-    async def _let_expire(self) -> None:
-        """Waits until no request is open. Unsubscribing instead would lose messages for a whole ack_wait: the server that leads
-        the consumer in a cluster learns of it a moment later, and meanwhile sends them to nobody.
-        """
-        while self._open and (left := self._deadline - asyncio.get_running_loop().time()) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    message = await self._queue.get()
-            except TimeoutError:
-                break
-            with contextlib.suppress(NotFoundError):
-                self._take(message, [])
-            await _return(message)
-
-
-async def _return(message: Msg) -> None:
-    if message.reply and not (message.headers or {}).get("Status"):
-        with contextlib.suppress(*OUTAGES):
-            await message.nak()

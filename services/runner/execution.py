@@ -23,8 +23,9 @@ from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe, tracing
 from shared.errors import Unavailable
-from shared.jetstream import FETCH_SECONDS, FINISH_SECONDS, OUTAGES, Broker, Puller
+from shared.jetstream import OUTAGES, Broker
 from shared.postgres import OUTAGES as DATABASE_OUTAGES, Database
+from shared.puller import FETCH_SECONDS, FINISH_SECONDS, Puller
 from shared.topics import TICKETS
 
 DURABLE = "runner-tickets"

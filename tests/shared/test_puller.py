@@ -8,7 +8,8 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from shared.jetstream import Broker, Puller
+from shared.jetstream import Broker
+from shared.puller import Puller
 from shared.topics import TICKETS
 from tests.servers import NatsProcess
 from tests.shared.waiting import until
@@ -177,7 +178,7 @@ async def test_messages_that_came_before_bad_news_are_not_thrown_away(broker: Br
     await until(lambda: puller._queue.qsize() == 1)
     await broker.jetstream.delete_consumer(TICKETS.stream, DURABLE)
     await puller._ask(1, 5)
-    puller._open = 0
+    puller._open.clear()
     await puller._ask(1, 5)
     await until(lambda: puller._queue.qsize() >= 2)
     assert names(await puller.fetch(5, 2)) == ["y"]

@@ -11,7 +11,8 @@ import pytest
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from shared.jetstream import OUTAGES, Broker, Puller, StreamSettings
+from shared.jetstream import OUTAGES, Broker, StreamSettings
+from shared.puller import Puller
 from shared.topics import TICKETS
 from tests.cluster import nats
 from tests.shared.waiting import until

@@ -1,0 +1,146 @@
+"""Pulling one JetStream consumer's messages, so that none of them ever waits for a whole ack_wait because somebody left."""
+
+import asyncio
+import contextlib
+
+import orjson
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.errors import NotFoundError
+
+from shared.jetstream import OUTAGES, Broker
+from shared.topics import Topic
+
+NO_RESPONDERS = "503"
+FETCH_SECONDS = 2.0
+GIVE_BACK_SECONDS = 2.0
+FINISH_SECONDS = 8.0
+"""After SIGTERM: what was pulled and begun may end within this time; what hasn't is given back."""
+MARGIN_SECONDS = 0.25
+LATE_SECONDS = 5.0
+"""A busy server lets a request expire so much later than we count at most."""
+
+
+class Puller:
+    """Never asks for more than the caller has room for.
+
+    nats-py's own fetch loses the next message for a whole ack_wait when it is cancelled, so requests are kept open here
+    across calls: what arrives late is simply returned next time.
+    """
+
+    def __init__(self, broker: Broker, topic: Topic, durable: str, ack_wait: float) -> None:
+        self._broker, self._topic, self._durable, self._ack_wait = broker, topic, durable, ack_wait
+        self._queue: asyncio.Queue[Msg] = asyncio.Queue()
+        self._subscription: Subscription | None = None
+        self._gone: NotFoundError | None = None
+        self._inbox = ""
+        self._last = 0
+        self._deadline = 0.0
+        self._open: dict[int, int] = {}
+        """Requests that NATS may still answer, oldest first, and with how many messages."""
+
+    async def fetch(self, room: int, wait: float) -> list[Msg]:
+        """At most `room` messages; empty after `wait` seconds without any. Raises what NATS says."""
+        gone, self._gone = self._gone, None
+        if gone is not None:
+            raise gone
+        if self._queue.empty():
+            await self._ask(room, wait)
+        messages = await self._first(wait)
+        while len(messages) < room and not self._queue.empty():
+            try:
+                self._take(self._queue.get_nowait(), messages)
+            except NotFoundError as fault:  # told next time: what came before it is at hand, and would be lost for an ack_wait
+                self._gone = fault
+                break
+        return messages
+
+    async def _first(self, wait: float) -> list[Msg]:
+        messages: list[Msg] = []
+        ends = asyncio.get_running_loop().time() + wait + 2 * MARGIN_SECONDS
+        while not messages and (left := ends - asyncio.get_running_loop().time()) > 0:
+            try:
+                async with asyncio.timeout(left):  # wait_for would swallow a cancel that comes together with a message
+                    message = await self._queue.get()
+            except TimeoutError:
+                break
+            if not self._take(message, messages) and self._last not in self._open:
+                break
+        return messages
+
+    async def _ask(self, room: int, wait: float) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._last in self._open and now < self._deadline:
+            return
+        if not self._inbox:
+            await self._broker.ready()
+            await self._declare()
+        for request in [each for each in self._open if each < self._last]:
+            del self._open[request]  # one before the last has expired by now, however late
+        self._last += 1
+        body = {"batch": room, "expires": int(wait * 1e9)}
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{self._durable}"
+        self._open[self._last], self._deadline = room, now + wait + MARGIN_SECONDS  # first: cancelled in the middle, it may have been sent
+        await self._broker.client.publish(subject, orjson.dumps(body), reply=f"{self._inbox}.{self._last}")
+
+    async def _declare(self) -> None:
+        await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
+        inbox = self._broker.client.new_inbox()
+        self._subscription = await self._broker.client.subscribe(f"{inbox}.*", cb=self._queue.put, pending_msgs_limit=-1)
+        self._inbox = inbox
+
+    def _take(self, message: Msg, messages: list[Msg]) -> bool:
+        """Sorts a message from a status; a status ends its request."""
+        status = (message.headers or {}).get("Status")
+        if status is None or message.data:
+            self._count()
+            messages.append(message)
+            return True
+        self._open.pop(int(message.subject.rpartition(".")[2]), None)
+        if status in {NO_RESPONDERS, "409"}:
+            raise NotFoundError(description=f"consumer {self._durable} is gone: {status}")
+        return False
+
+    def _count(self) -> None:
+        """A message came: NATS answers the oldest request first, and says nothing when it is answered in full."""
+        oldest = next(iter(self._open), None)
+        if oldest is not None:
+            self._open[oldest] -= 1
+            if not self._open[oldest]:
+                del self._open[oldest]
+
+    async def redeclare(self) -> None:
+        """Declares stream and consumer again, after NATS said that one is missing. Raises what NATS says."""
+        self._open.clear()
+        await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
+
+    async def give_back(self) -> None:
+        """Returns what arrived and was never taken, and what still comes, so that another process gets it at once."""
+        while not self._queue.empty():
+            await self._return(self._queue.get_nowait())
+        await self._let_expire()
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None:
+            with contextlib.suppress(*OUTAGES):
+                await asyncio.wait_for(subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
+        while not self._queue.empty():
+            await self._return(self._queue.get_nowait())
+
+    async def _let_expire(self) -> None:
+        """Waits until no request is open. Unsubscribing instead would lose messages for a whole ack_wait: the server that leads
+        the consumer in a cluster learns of it a moment later, and meanwhile sends them to nobody.
+        """
+        ends = self._deadline + LATE_SECONDS
+        while self._open and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 1.0)):
+                    message = await self._queue.get()
+                await self._return(message)
+
+    async def _return(self, message: Msg) -> None:
+        arrived: list[Msg] = []
+        with contextlib.suppress(NotFoundError):
+            self._take(message, arrived)
+        with contextlib.suppress(*OUTAGES):
+            for each in arrived:
+                await each.nak()
