@@ -11,7 +11,7 @@ from tests.chart.rendering import CHART, ROOT, SERVICES
 
 TEXTS = [*sorted((ROOT / "deploy").glob("*.md")), *sorted((ROOT / "deploy" / "examples").iterdir()), CHART / "files" / "alerts.yaml"]
 KEY = re.compile(r"(?<![\w./$-])(?<!-m )([a-z][a-zA-Z]+(?:\.[a-zA-Z]+)+)(?![\w/-])")
-NO_VALUES = {"py", "md", "yaml", "json", "svc"}
+NO_VALUES = {"py", "md", "yaml", "json", "conf", "svc"}
 """Parts of names of files and hosts."""
 
 
