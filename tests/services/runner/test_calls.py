@@ -1,6 +1,7 @@
 """One case's call: its tries, its waits, and what stands in the result when it fails."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -128,6 +129,23 @@ async def test_calls_that_are_spaced_out_lose_no_patience_by_it(calling: Calling
     monkeypatch.setattr(calls, "PATIENCE_SECONDS", 1.0)
     calling.there.says(429, 429, chat("at last"))
     assert (await calling.call(requests_per_minute=40)).output == "at last"
+
+
+async def test_a_target_that_gives_up_just_as_the_time_does_is_not_asked_again() -> None:
+    begun = asyncio.Event()
+
+    async def begin() -> None:
+        begun.set()
+
+    async def tried() -> None:
+        async with asyncio.timeout(0.01) as bound:
+            with contextlib.suppress(asyncio.CancelledError):  # as by a client whose own time is over in the same instant
+                await asyncio.sleep(5)
+            await calls._Turn(begin, bound).come()
+
+    with pytest.raises(TimeoutError):
+        await tried()
+    assert not begun.is_set()
 
 
 @pytest.mark.parametrize(("body", "output"), [(b'"a\\u0000b"', "a\ufffdb"), (b'"\\ud800"', "\ufffd"), (b'"x\xff"', "x\ufffd")])
