@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from gateway.render import METRICS_PATHS
-from shared import server
+from shared import puller, server
 from tests.chart.rendering import CASES, CHART, SERVICES, Workload, chosen, pod_ports, render
 
 WORKLOADS = [pytest.param(case, workload, id=f"{case}: {workload.name}") for case in CASES for workload in render(case).workloads()]
@@ -104,6 +104,7 @@ def test_the_chart_knows_the_services_grace() -> None:
     (finish, grace) = re.findall(r'define "assay.(?:finish|grace)Seconds" -}}(\d+)', text)
     assert float(grace) == server.GRACE_SECONDS
     assert float(finish) + float(grace) == DRAIN_SECONDS
+    assert float(finish) >= puller.FINISH_SECONDS + puller.GIVE_BACK_SECONDS
 
 
 @pytest.mark.parametrize("case", CASES)
