@@ -1,6 +1,7 @@
 """The image's first process: how it ends under load, and with what it doesn't begin."""
 
 import http.client
+import runpy
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.binaries import ROOT
 from tests.certificates import an_authority
 from tests.gateway.backend import Backend
 from tests.gateway.envoy import Gateway
 from tests.gateway.image import Image, laid_out, running, settings
 
+ANSWERS = ROOT / "deploy" / "chart" / "files" / "answers.py"
 SETS = "/v1/evaluation/test-sets"
 HELD = 20
 CLIENTS = 4
@@ -97,6 +100,16 @@ def test_it_does_not_wait_for_ever(backend: Backend, image: Image, held: threadi
         assert started.process.wait(SOON) == 0
         assert waiting.exception(SOON) is not None
         assert not held.is_set()
+
+
+def test_with_tls_towards_clients_probes_and_the_charts_test_are_answered_too(backend: Backend, image: Image, tmp_path: Path) -> None:
+    files = an_authority().issue(tmp_path / "own", "assay.example.com")
+    told = settings(backend.first) | {"ASSAY_LISTEN_TLS_CERT": files.cert, "ASSAY_LISTEN_TLS_KEY": files.key}
+    status = runpy.run_path(str(ANSWERS))["status"]
+    with running(image, told) as started:
+        assert status("GET", f"https://127.0.0.1:{started.gateway.port}/openapi.json") == 200
+        assert status("GET", f"http://127.0.0.1:{started.gateway.port}/openapi.json") == 0
+        assert started.metrics.send("GET", "/ready").status == 200
 
 
 @pytest.mark.parametrize("name", ["TLS", "LISTEN_TLS"])
