@@ -252,11 +252,16 @@ class Worker:
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
             for held in list(self._held):
-                with contextlib.suppress(*OUTAGES):
-                    for order in held.orders:
-                        await order.message.in_progress()
+                await self._keep_orders(held)
                 if held.fences:
                     await self._renew_held(held)
+
+    async def _keep_orders(self, held: Held) -> None:
+        with contextlib.suppress(*OUTAGES):
+            for order in held.orders:
+                # One that was returned a moment ago would wait for a whole ack_wait again.
+                if not order.message.is_acked:
+                    await order.message.in_progress()
 
     async def _renew_held(self, held: Held) -> None:
         """Forgets leases that are lost. Those claimed since the renewal began are not among them, and one whose effect is

@@ -9,13 +9,14 @@ import pytest
 from assay.runner.internal.v1 import events_pb2
 from services.runner import execution as executing
 from services.runner.entities import Range
-from services.runner.execution import CANCELLED_SUBJECT
+from services.runner.execution import CANCELLED_SUBJECT, DURABLE
 from services.runner.operations import execution
 from services.runner.operations.completion import Completion
 from services.runner.operations.runs import cancel_run, close_unexecuted
-from services.runner.orders import Held
+from services.runner.orders import Held, read_order
 from services.runner.reconciler import Reconciler
 from shared.postgres import Database, open_pool
+from shared.puller import Puller
 from shared.topics import TICKETS
 from tests.services.runner.endpoint import Answer, chat
 from tests.services.runner.house import (
@@ -213,6 +214,20 @@ async def test_a_renewal_that_finds_an_effect_just_written_ends_no_work(shop: Sh
     await asyncio.sleep(0)
     assert (settling.cancelled(), lost.cancelled()) == (False, True)
     settling.cancel()
+
+
+async def test_a_ticket_that_is_returned_is_not_held_back_by_a_renewal_of_that_moment(shop: Shop) -> None:
+    worker, task = await shop.a_worker()
+    await ended(task)
+    run = await shop.run(2)
+    puller = Puller(shop.broker, TICKETS, DURABLE, 60)
+    order = read_order((await puller.fetch(1, 5))[0])
+    assert order is not None
+    held = Held([order], run.id)
+    await worker._nak(held.orders, 0.5)
+    await worker._keep_orders(held)
+    assert [read_order(message) for message in await puller.fetch(1, 5)]
+    await puller.give_back()
 
 
 async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop) -> None:
