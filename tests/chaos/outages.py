@@ -1,7 +1,10 @@
 """Postgres is stopped for a while, again and again: what was answered 2xx must be there, and nobody needs a restart."""
 
+import contextlib
 import time
 import urllib.error
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -15,7 +18,9 @@ LEASE = 6
 LATENCY, CONCURRENCY, CASES = 0.1, 6, 200
 BETWEEN, AWAY = (5.0, 20.0), (0.0, 5.0)
 WITHIN = 300.0
-WRITE_SECONDS = 0.1
+WRITERS = 6
+WRITE_SECONDS = 0.5
+HURRY_SECONDS = 0.3
 
 
 def outages(site: Site, minutes: float) -> list[Figure]:
@@ -29,7 +34,10 @@ def outages(site: Site, minutes: float) -> list[Figure]:
             with Load(scene, first=2, least=2) as load, Writer(scene) as writer:
                 while time.monotonic() < ends:
                     time.sleep(site.chance.uniform(*BETWEEN))
-                    _stop(site)
+                    with writer.hurrying():
+                        time.sleep(HURRY_SECONDS)
+                        site.stack.stop("postgres")
+                    _stay_away(site)
                     stops += 1
             figures = verdict(site, load, "outages", CASES, WITHIN)
     ended = [name for name, pid in site.stack.pids().items() if name != "postgres" and pid != before[name]]
@@ -42,24 +50,36 @@ def outages(site: Site, minutes: float) -> list[Figure]:
     ]
 
 
-def _stop(site: Site) -> None:
+def _stay_away(site: Site) -> None:
     seconds = site.chance.uniform(*AWAY)
     site.say(f"  for {seconds:.1f} s")
-    site.stack.stop("postgres")
     time.sleep(seconds)
     site.stack.start("postgres")
 
 
 @dataclass
 class Writer(Background):
-    """Makes contexts and renames each, ten times a second, and remembers what it was told: never asks twice."""
+    """Six clients that make contexts and rename each, and remember what they were told: none asks twice.
+
+    Between a statement and its commit lies a millisecond: they hurry while Postgres is being stopped, so that some are there.
+    """
 
     scene: Scene
     names: dict[str, set[str]] = field(default_factory=dict)
     """Id → what it may be named: what was answered 2xx, and after it what was not answered."""
-    acknowledged: int = 0
-    unanswered: int = 0
+    acknowledged: list[str] = field(default_factory=list)
+    unanswered: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    _hurry: bool = False
+
+    @contextlib.contextmanager
+    def hurrying(self) -> Iterator[None]:
+        """For as long as the block lasts, each writes again as soon as it was answered."""
+        self._hurry = True
+        try:
+            yield
+        finally:
+            self._hurry = False
 
     def prepare(self) -> None:
         """Finds the connection that the contexts are made with."""
@@ -70,7 +90,7 @@ class Writer(Background):
         """What is there, once Postgres is."""
         lost = [context_id for context_id, names in self.names.items() if self._read(context_id) not in names]
         return [
-            Figure(case, "writes answered 2xx", str(self.acknowledged), "> 0", f"{self.unanswered} answered 503 or not at all"),
+            Figure(case, "writes answered 2xx", str(len(self.acknowledged)), "> 0", f"{len(self.unanswered)} answered 503 or not at all"),
             Figure(case, "  of which something is not there", str(len(lost)), "0", ", ".join(lost[:2])),
             Figure(case, "  answered otherwise", str(len(self.refusals)), "0", "; ".join(self.refusals[:2])),
         ]
@@ -85,12 +105,16 @@ class Writer(Background):
 
     def work(self) -> None:
         """Writes."""
+        with ThreadPoolExecutor(WRITERS) as pool:
+            list(pool.map(self._write, range(WRITERS)))
+
+    def _write(self, writer: int) -> None:
         number = 0
-        while not self.stopping.wait(WRITE_SECONDS):
+        while not self.stopping.wait(0 if self._hurry else WRITE_SECONDS):
             number += 1
-            made = self._written("POST", "/v1/contexts", f"written {number}")
+            made = self._written("POST", "/v1/contexts", f"written {writer} {number}")
             if made:
-                self._rename(made, f"written {number}", f"renamed {number}")
+                self._rename(made, f"written {writer} {number}", f"renamed {writer} {number}")
 
     def _rename(self, context_id: str, old: str, new: str) -> None:
         self.names[context_id] = {old, new}
@@ -103,10 +127,12 @@ class Writer(Background):
         try:
             made = self._client.once(method, path, body)
         except UnavailableError:
-            self.unanswered += 1
+            self.unanswered.append(path)
             return ""
         except urllib.error.HTTPError as refusal:
             self.refusals.append(f"{method} {path}: {refusal.code}")
             return ""
-        self.acknowledged += 1
-        return str(made["id"])
+        self.acknowledged.append(path)
+        if body["name"] != made.get("name"):
+            self.refusals.append(f"{method} {path}: 2xx with {made}")
+        return str(made.get("id", ""))
