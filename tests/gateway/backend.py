@@ -95,7 +95,7 @@ class TestSets(test_sets_pb2_grpc.TestSetServiceServicer):
             case "slow":
                 await asyncio.sleep(30)
             case "held":
-                await asyncio.to_thread(self.log.released.wait, 30)
+                await asyncio.to_thread(self.log.released.wait, 60)
         return test_sets_pb2.TestSet(id=request.test_set_id)
 
     async def UpdateTestSet(self, request: test_sets_pb2.UpdateTestSetRequest, context: Context) -> test_sets_pb2.TestSet:

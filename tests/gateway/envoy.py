@@ -54,7 +54,7 @@ class Gateway:
 
     def connect(self) -> http.client.HTTPConnection:
         """A connection of its own, to be closed by the caller."""
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
     def send(
         self, verb: str, path: str, body: str | bytes | Iterable[bytes] | None = None, headers: Mapping[str, str] | None = None
