@@ -12,7 +12,7 @@ import grpc
 
 from assay.runner.internal.v1 import events_pb2
 from services.runner.clients import Access, Catalog
-from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn
+from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn, held_for
 from services.runner.governor import Governor
 from services.runner.storable import without_keys
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
@@ -70,18 +70,20 @@ class Caller:
         self._governor, self._catalog, self._targets, self._builtin = governor, catalog, targets, builtin
         self._access: Remembered[UUID, Access] = Remembered(ACCESS_SECONDS)
 
-    def has_room(self, ticket: events_pb2.Ticket) -> bool:
-        """Whether a ticket may be claimed here. Without a slot its cases would wait, leased, for as long as this runner lives."""
+    def has_room(self, ticket: events_pb2.Ticket, held: int) -> bool:
+        """Whether a ticket may be claimed here, where so many calls to its connection are held already. Without a slot its cases
+        would wait, leased, for as long as this runner lives; with too few, while another runner has some.
+        """
         if ticket.at_once:
             return True
-        governor = self._governor
-        if ticket.simulator_slots and not governor.has_share(ticket.simulator_slots):
+        if ticket.simulator_slots and not self._governor.share(ticket.simulator_slots):
             return False
-        return governor.has_share(ticket.run_slots) and governor.room(UUID(ticket.connection_id), ticket.connection_slots) > 0
+        slots = self._governor.share(min(ticket.run_slots, ticket.connection_slots))
+        return slots > 0 and held < held_for(slots, conversations=ticket.conversations > 0)
 
     def may_call(self, target: Called) -> bool:
         """Whether any of a connection's slots falls to this process."""
-        return self._governor.has_share(target.max_concurrency)
+        return self._governor.share(target.max_concurrency) > 0
 
     async def answer_all(self, run: Run, cases: Sequence[ClaimedCase]) -> list[Executed]:
         """A builtin target's answers to all cases, yielding to the event loop every 20 ms."""

@@ -42,6 +42,13 @@ class Target:
 NO_TARGET = Target(UUID(int=0), CLIENT, "", "", "", {}, max_concurrency=1, requests_per_minute=0, timeout_ms=0)
 
 
+def held_for(slots: int, *, conversations: bool) -> int:
+    """Cases to hold for so many slots: where each is one call, twice as many, so that the next wait ready; where each is a
+    conversation, which takes long, only a few more, lest one process holds what another could begin.
+    """
+    return slots + slots // 8 + 1 if conversations else 2 * slots
+
+
 @dataclass(frozen=True)
 class Run:
     """A run as the runner remembers it."""
@@ -95,16 +102,15 @@ class Run:
             return self.case_count
         if self.at_once:
             return TICKET_CASES
-        return min(TICKET_CASES, max(1, self.slots // 4))
+        return min(TICKET_CASES, max(1, self.slots // (16 if self.mode == CONVERSATION else 4)))
 
     @property
     def outstanding(self) -> int:
-        """Tickets that may be out at once: about twice the slots, so that a slot never waits for the next ticket."""
-        if self.mode == SCENARIO:
-            return max(2, 2 * self.slots)
+        """Tickets that may be out at once: enough that a slot never waits for the next ticket."""
         if self.at_once:
             return BUILTIN_OUTSTANDING
-        return -(-2 * self.slots // self.ticket_cases)
+        cases = held_for(self.slots, conversations=self.mode != INDEPENDENT)
+        return max(2, cases) if self.mode == SCENARIO else -(-cases // self.ticket_cases)
 
     def cancelling(self) -> "Run":
         """The run once a cancel was accepted. Raises WrongState if it is completed or in error."""

@@ -125,13 +125,15 @@ class Worker:
 
     async def _execute(self, run_id: UUID, held: Held) -> None:
         orders = held.orders
-        if not self._caller.has_room(orders[0].ticket):
+        if not self._caller.has_room(orders[0].ticket, self._held_for(orders[0].ticket.connection_id)):
             await self._nak(orders, BUSY_NAK_SECONDS)
             return
+        held.left = sum(order.calls for order in orders)
         ranges = [order.range for order in orders]
         run, claimed = await self._claim(run_id, ranges)
         if run is not None and claimed:
             held.fences = {case.ord: case.fence for case in claimed}
+            held.left = min(held.left, len(claimed))
             if run.mode == SCENARIO:
                 await self._conversations(run, claimed, held)
             elif run.at_once:
@@ -142,6 +144,10 @@ class Worker:
             await execution.give_back(self._database, run_id, held.fences)
             held.fences, held.lost = {}, True
         await self._settle(held, claimed_all=len(claimed) == sum(len(each.ords) for each in ranges))
+
+    def _held_for(self, connection_id: str) -> int:
+        """Calls at once to a connection that are held already."""
+        return sum(held.left for held in self._held if held.orders[0].ticket.connection_id == connection_id)
 
     async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
         """What may be taken of these ranges. Cancelled in the middle, it gives back what it got."""
@@ -233,6 +239,7 @@ class Worker:
             held.writing -= ords
         for ord_ in ords:
             held.fences.pop(ord_, None)
+        held.left = min(held.left, len(held.fences))
         held.lost |= len(written) < len(ords)
         return len(written) == len(ords)
 

@@ -75,11 +75,6 @@ class Gate:
         """Whether nobody holds or wants a slot."""
         return not self.used and not self._waiting
 
-    @property
-    def wanted(self) -> int:
-        """Slots held and waited for."""
-        return self.used + len(self._waiting)
-
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
         """Waits for a slot and holds it."""
@@ -123,14 +118,9 @@ class Governor:
         self._gates: dict[Hashable, Gate] = {}
         self._waiting: set[asyncio.Task[Any] | None] = set()
 
-    def room(self, connection_id: UUID, limit: int) -> int:
-        """Cases that may still be claimed for a connection: twice its slots, so that the next wait ready."""
-        gate = self._gate(connection_id, limit)
-        return 2 * self._allowed(limit) - gate.wanted
-
-    def has_share(self, limit: int) -> bool:
-        """Whether any slot of a limit falls to this runner: where there are fewer slots than runners, some get none."""
-        return self._allowed(limit) > 0
+    def share(self, limit: int) -> int:
+        """The slots of a limit that fall to this runner: where there are fewer slots than runners, some get none."""
+        return self._allowed(limit)
 
     @asynccontextmanager
     async def slot(

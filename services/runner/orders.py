@@ -33,6 +33,11 @@ class Order:
         """The cases that it covers."""
         return Range(self.ticket.first_ord, self.ticket.last_ord)
 
+    @property
+    def calls(self) -> int:
+        """How many calls it makes at once; 0 where the target answers in the worker itself."""
+        return 0 if self.ticket.at_once else self.ticket.conversations or len(self.range.ords)
+
 
 def read_order(message: Msg) -> Order | None:
     """None for what is no ticket: refused for good, since it would come again for ever."""
@@ -56,6 +61,8 @@ class Held:
     writing: set[int] = field(default_factory=set)
     lost: bool = False
     """Whether an effect didn't take place, so that the rows must tell what is left."""
+    left: int = 0
+    """Calls that it still makes at once; 0 until there is room for them."""
     task: asyncio.Task[None] | None = None
     calls: set[asyncio.Task[Any]] = field(default_factory=set)
     """What goes on for its cases side by side."""

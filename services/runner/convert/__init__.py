@@ -11,7 +11,7 @@ from assay.catalog.internal.v1 import catalog_pb2, parts_pb2, subjects_pb2
 from assay.runner.internal.v1 import events_pb2, runner_pb2
 from assay.runner.v1 import runs_pb2
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
-from services.runner.entities import CANCELLING, Counts, Executed, Outcome, Run, Target, Ticket
+from services.runner.entities import CANCELLING, CONVERSATION, SCENARIO, Counts, Executed, Outcome, Run, Target, Ticket
 from services.runner.subjects import Opened
 from services.runner.wishes import Wish
 from shared import json_values
@@ -127,6 +127,7 @@ def ticket(of: Run, issued: Ticket, trace: str = "") -> events_pb2.Ticket:
         connection_slots=of.target.max_concurrency,
         run_slots=of.slots,
         simulator_slots=of.simulator.max_concurrency if of.simulator is not None else 0,
+        conversations={SCENARIO: 1, CONVERSATION: len(issued.range.ords)}.get(of.mode, 0),
         trace=trace,
     )
 
