@@ -1,8 +1,10 @@
 """Processes are killed; the store of NATS is wiped, or an old copy of it comes back."""
 
+import contextlib
 import shutil
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.bench.figures import Figure
@@ -18,6 +20,8 @@ CASES = 200
 # 200 kills meet 50 runs: 30 cases a second, a kill every 1.75 s.
 KILLS_A_RUN = 4
 COPY_AGE = 30.0
+LISTENERS = ("scoring-1", "scoring-2", "reporting")
+UNHEARD = 1.5
 AFTER_WIPE = (1.0, 4.0)
 GROWS_WITHIN = 90.0
 
@@ -78,9 +82,23 @@ def _store(site: Site) -> Path:
     return Path(site.stack.env()["ASSAY_NATS_STORE"])
 
 
+@contextlib.contextmanager
+def _unheard(site: Site) -> Iterator[None]:
+    """Whoever hears events is stopped, first for a while: else NATS holds nothing that it could lose."""
+    for name in LISTENERS:
+        site.stack.kill(name, signal.SIGSTOP)
+    try:
+        time.sleep(UNHEARD)
+        yield
+    finally:
+        for name in LISTENERS:
+            site.stack.kill(name, signal.SIGCONT)
+
+
 def _wipe(site: Site) -> None:
-    site.stack.kill("nats")
-    shutil.rmtree(_store(site), ignore_errors=True)
+    with _unheard(site):
+        site.stack.kill("nats")
+        shutil.rmtree(_store(site), ignore_errors=True)
 
 
 def _restore(site: Site) -> None:
@@ -90,7 +108,8 @@ def _restore(site: Site) -> None:
     shutil.copytree(store, copy)
     site.stack.start("nats")
     time.sleep(COPY_AGE)
-    site.stack.stop("nats")
-    shutil.rmtree(store)
-    copy.rename(store)
-    site.stack.start("nats")
+    with _unheard(site):
+        site.stack.stop("nats")
+        shutil.rmtree(store)
+        copy.rename(store)
+        site.stack.start("nats")
