@@ -1,5 +1,6 @@
 """OpenAI-compatible chat endpoints."""
 
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -35,7 +36,8 @@ async def post(session: aiohttp.ClientSession, url: str, call: Call, body: bytes
     timeout = aiohttp.ClientTimeout(total=call.timeout)
     try:
         check_url(session, url)
-        async with session.post(url, data=body, headers=headers, timeout=timeout, allow_redirects=False) as response:
+        # A stream goes out in chunks; bytes beyond 1 MiB at a stroke, and aiohttp warns of it.
+        async with session.post(url, data=io.BytesIO(body), headers=headers, timeout=timeout, allow_redirects=False) as response:
             answer = await chat.read_capped(response, MAX_ANSWER_BYTES)
     except Forbidden as no:
         raise Refused(str(no)) from no

@@ -9,6 +9,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+MAX_BODY_BYTES = 8 << 20
+
 
 @dataclass
 class Answer:
@@ -75,7 +77,7 @@ def tool_chat(*functions: tuple[str, str], text: str | None = None) -> bytes:
 async def endpoint() -> AsyncIterator[Endpoint]:
     """A listening endpoint."""
     made = Endpoint(answers=[Answer(chat("hello"))])
-    app = web.Application()
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_route("*", "/{path:.*}", made.answer)
     runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
     await runner.setup()

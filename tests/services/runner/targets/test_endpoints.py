@@ -71,6 +71,13 @@ async def test_an_openai_endpoint_is_asked_as_it_expects(there: Endpoint, openai
     )
 
 
+async def test_a_long_conversation_is_sent_without_a_warning(there: Endpoint, openai: OpenAI) -> None:
+    await openai.ask(a_call(there, history=[Turn("a?", "b" * (2 << 20))]))
+    assert (len(there.asked[0]["messages"][2]["content"]), there.headers[0]["content-type"]) == (2 << 20, "application/json")
+    assert "content-disposition" not in there.headers[0]
+    assert int(there.headers[0]["content-length"]) > 2 << 20
+
+
 async def test_what_is_absent_is_not_sent(there: Endpoint, openai: OpenAI) -> None:
     await openai.ask(a_call(there, statement="", model="", api_key="", parameters={}))
     assert there.asked == [{"messages": [{"role": "user", "content": "why?"}], "stream": False}]
