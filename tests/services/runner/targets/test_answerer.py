@@ -132,6 +132,8 @@ def test_two_answerers_of_one_folder_agree(variant: str) -> None:
         ("Which test is behind the p-value of a comparison?", "McNemar"),
         ("How often does the reconciler look for forgotten work?", "5 seconds"),
         ("Who grants anything to the X-Internal-Service header?", "nothing"),
+        ("How long are runs kept?", "until you delete it or its test set"),
+        ("Do runs go by themselves after so many days?", "ASSAY_RUN_RETENTION_DAYS"),
     ],
 )
 def test_the_good_variant_answers_from_the_products_own_documentation(question: str, fact: str) -> None:
