@@ -44,9 +44,9 @@ NO_TARGET = Target(UUID(int=0), CLIENT, "", "", "", {}, max_concurrency=1, reque
 
 def held_for(slots: int, *, conversations: bool) -> int:
     """Cases to hold for so many slots: where each is one call, twice as many, so that the next wait ready; where each is a
-    conversation, which takes long, only a few more, lest one process holds what another could begin.
+    conversation, which takes long, no more, lest one process holds what another could begin.
     """
-    return slots + slots // 8 + 1 if conversations else 2 * slots
+    return slots if conversations else 2 * slots
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class Run:
         if self.at_once:
             return BUILTIN_OUTSTANDING
         cases = held_for(self.slots, conversations=self.mode != INDEPENDENT)
-        return max(2, cases) if self.mode == SCENARIO else -(-cases // self.ticket_cases)
+        return cases if self.mode == SCENARIO else -(-cases // self.ticket_cases)
 
     def cancelling(self) -> "Run":
         """The run once a cancel was accepted. Raises WrongState if it is completed or in error."""

@@ -31,8 +31,10 @@ class Closing:
     async def _close(self, run_id: UUID) -> None:
         try:
             async with self._turns:
-                while not await runs.close_unexecuted(self._database, run_id):
-                    log.info("a cancelled run is being closed", extra={"run_id": str(run_id)})
+                following = await runs.close_unexecuted(self._database, run_id)
+                while following is not None:
+                    log.info("a cancelled run is being closed", extra={"run_id": str(run_id), "ord": following})
+                    following = await runs.close_unexecuted(self._database, run_id, following)
             await self._completion.complete(run_id)
         except Exception as fault:  # noqa: BLE001 the cancel itself took effect; the reconciler goes on with this
             log.warning("closing a cancelled run is left to the reconciler", extra={"run_id": str(run_id), "fault": repr(fault)[:300]})

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from assay.runner.internal.v1 import events_pb2
@@ -62,27 +63,28 @@ async def cancel_run(database: Database, workspace: UUID, run_id: UUID) -> tuple
         return run, await pruning.counts(connection, run)
 
 
-async def close_unexecuted(database: Database, run_id: UUID) -> bool:
-    """Closes unexecuted cases of a run that is being cancelled, in slices, some of them; whether none is left.
-
-    What was executed is still scored.
+async def close_unexecuted(database: Database, run_id: UUID, first: int = 0) -> int | None:
+    """Closes unexecuted cases of a run that is being cancelled, from this ord on, some slices of them; what was executed is still
+    scored. The ord to go on from, None when none is left: whoever begins at the front again steps over all that is closed by now.
     """
 
-    async def slice_() -> int:
+    async def slice_(first: int) -> int | None:
         async with database.transaction() as connection:
             run = await runs.find(connection, run_id)
             if run is None or run.state != CANCELLING:
-                return 0
-            return await cases.cancel_slice(connection, run_id, CANCEL_SLICE)
+                return None
+            return await cases.cancel_slice(connection, run_id, first, CANCEL_SLICE)
 
     for _ in range(SLICES_AT_ONCE):
-        if await retrying(slice_) < CANCEL_SLICE:
+        following = await retrying(partial(slice_, first))
+        if following is None:
             break
+        first = following
     else:
-        return False
+        return first
     async with database.transaction() as connection:
         await tickets.delete(connection, run_id)
-    return True
+    return None
 
 
 async def delete_run(database: Database, workspace: UUID, run_id: UUID, now: datetime) -> None:

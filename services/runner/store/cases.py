@@ -202,19 +202,36 @@ async def unexecuted(connection: Connection, run_id: UUID, ranges: Sequence[Rang
     return [row["ord"] for row in rows]
 
 
-async def cancel_slice(connection: Connection, run_id: UUID, rows: int) -> int:
-    """Closes some unexecuted cases as cancelled, past any claim of theirs; how many."""
-    status = await connection.execute(
+async def cancel_slice(connection: Connection, run_id: UUID, first: int, rows: int) -> int | None:
+    """Closes unexecuted cases as cancelled, past any claim of theirs: those of so many ords, beginning with the first unexecuted
+    one from `first` on. The ord to go on from; None if there was none.
+    """
+    found: int | None = await connection.fetchval(
+        "SELECT ord FROM run_cases WHERE run_id = $1 AND ord >= $2 AND state IN ('queued', 'leased') ORDER BY ord LIMIT 1",
+        run_id,
+        first,
+    )
+    if found is None:
+        return None
+    # Locked in order first, as by claims: of two that lock the same rows each in its own order, one would fail.
+    await connection.execute(
         """
-        WITH open AS (
-          SELECT ord FROM run_cases WHERE run_id = $1 AND state IN ('queued', 'leased') ORDER BY ord LIMIT $2 FOR UPDATE)
-        UPDATE run_cases c SET state = 'cancelled', fence = c.fence + 1, lease_until = NULL
-        FROM open WHERE c.run_id = $1 AND c.ord = open.ord
+        SELECT FROM run_cases WHERE run_id = $1 AND ord >= $2 AND ord < $3 AND state IN ('queued', 'leased') ORDER BY ord FOR UPDATE
         """,
         run_id,
-        rows,
+        found,
+        found + rows,
     )
-    return int(status.rpartition(" ")[2])
+    await connection.execute(
+        """
+        UPDATE run_cases SET state = 'cancelled', fence = fence + 1, lease_until = NULL
+        WHERE run_id = $1 AND ord >= $2 AND ord < $3 AND state IN ('queued', 'leased')
+        """,
+        run_id,
+        found,
+        found + rows,
+    )
+    return found + rows
 
 
 async def counts(connection: Connection, run_id: UUID) -> Counts:

@@ -257,7 +257,7 @@ async def test_no_more_is_held_than_this_runners_share_can_call(calling: Calling
     talk = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=40, run_slots=50, conversations=1)
     there = calling.caller
     assert [there.has_room(single, held) for held in (0, 39, 40)] == [True, True, False]
-    assert [there.has_room(talk, held) for held in (0, 22, 23)] == [True, True, False]
+    assert [there.has_room(talk, held) for held in (0, 19, 20)] == [True, True, False]
 
 
 async def test_tokens_are_told_of_every_family_but_test_sets(calling: Calling) -> None:

@@ -17,10 +17,10 @@ from tests.services.runner.house import a_run, a_target
         ("openai", "independent", 100, 100, 25, 8),
         ("openai", "independent", 300, 1000, 64, 10),
         ("builtin", "independent", 1, 100, 64, 16),
-        ("builtin", "scenario", 3, 20, 20, 4),
-        ("openai", "scenario", 100, 4, 4, 113),
-        ("openai", "conversation", 100, 1000, 6, 19),
-        ("http", "scenario", 1, 7, 7, 2),
+        ("builtin", "scenario", 3, 20, 20, 3),
+        ("openai", "scenario", 100, 4, 4, 100),
+        ("openai", "conversation", 100, 1000, 6, 17),
+        ("http", "scenario", 1, 7, 7, 1),
     ],
 )
 def test_size_and_number_of_tickets(kind: str, mode: str, slots: int, cases: int, size: int, outstanding: int) -> None:
