@@ -4,7 +4,7 @@ No tickets, no leases: a recording overwrites its case until every case is in, o
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -21,6 +21,8 @@ from shared.postgres import Connection, Database, retrying
 from shared.topics import CASES_EXECUTED
 
 SLICE = 50
+# Of texts that are read at a time; more only if a single case has more.
+PORTION_BYTES = 4 << 20
 MOST_AT_ONCE = 64
 NOT_RECORDED = "no output was recorded before the run was closed"
 
@@ -122,10 +124,27 @@ async def _submit(database: Database, run_id: UUID) -> None:
         run = await runs.lock_running(connection, run_id)
         if run is None or not run.client_driven:
             return
-        # Slices bound the memory; one transaction, so that a run is handed over as a whole.
-        while executed := await recordings.submit_slice(connection, run_id, SLICE):
-            events = convert.cases_executed(run, executed)
-            await outbox.append(connection, [Event(CASES_EXECUTED, event) for event in events])
+        # Portions bound the memory; one transaction, so that a run is handed over as a whole.
+        first = 0
+        while sizes := await recordings.sizes(connection, run_id, first, SLICE):
+            for ords in _portions(sizes):
+                events = convert.cases_executed(run, await recordings.submit(connection, run_id, ords))
+                await outbox.append(connection, [Event(CASES_EXECUTED, event) for event in events])
+            first = sizes[-1][0] + 1
+
+
+def _portions(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
+    """Ords of (ord, size) in order, a portion at a time: as many as it holds, and at least one."""
+    portion: list[int] = []
+    held = 0
+    for ord_, size in sizes:
+        if portion and held + size > PORTION_BYTES:
+            yield portion
+            portion, held = [], 0
+        portion.append(ord_)
+        held += size
+    if portion:
+        yield portion
 
 
 async def unsubmitted(database: Database) -> list[UUID]:

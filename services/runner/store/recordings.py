@@ -74,17 +74,32 @@ async def give_up(connection: Connection, run_id: UUID, error: str) -> None:
     )
 
 
-async def submit_slice(connection: Connection, run_id: UUID, rows: int) -> list[Executed]:
-    """Makes some recorded cases executed, in order; none when all are. The caller has locked the run."""
+async def sizes(connection: Connection, run_id: UUID, first: int, rows: int) -> list[tuple[int, int]]:
+    """(ord, bytes of its texts) of some recorded cases that are not executed yet: the first of them from an ord on."""
+    # Of JSON as it is written out: what Postgres stores may be a hundredth of it, being compressed.
+    found = await connection.fetch(
+        """
+        SELECT ord, octet_length(question) + octet_length(expected) + coalesce(octet_length(output), 0) + coalesce(octet_length(error), 0)
+                    + coalesce(octet_length(plan::text), 0) + coalesce(octet_length(record::text), 0) AS size
+        FROM run_cases WHERE run_id = $1 AND ord >= $2 AND state = 'queued' ORDER BY ord LIMIT $3
+        """,
+        run_id,
+        first,
+        rows,
+    )
+    return [(row["ord"], row["size"]) for row in found]
+
+
+async def submit(connection: Connection, run_id: UUID, ords: Sequence[int]) -> list[Executed]:
+    """Makes recorded cases executed, and tells them in order. The caller has locked the run."""
     found = await connection.fetch(
         f"""
-        WITH slice AS (SELECT ord FROM run_cases WHERE run_id = $1 AND state = 'queued' ORDER BY ord LIMIT $2)
         UPDATE run_cases c SET state = 'executed', fence = c.fence + 1
-        FROM slice WHERE c.run_id = $1 AND c.ord = slice.ord
+        WHERE c.run_id = $1 AND c.ord = ANY($2::int[]) AND c.state = 'queued'
         RETURNING {CLAIMED}, c.output, c.error, c.execution_time_ms, c.record
         """,  # noqa: S608 constants
         run_id,
-        rows,
+        ords,
     )
     executed = [Executed(claimed_case(row), row["output"], row["error"], row["execution_time_ms"], 0, (), row["record"]) for row in found]
     return sorted(executed, key=lambda each: each.case.ord)

@@ -214,6 +214,20 @@ async def test_a_big_run_is_handed_over_in_events_of_a_bounded_size(database: Da
     assert max(event.ByteSize() for event in events) <= 520 * 1024
 
 
+async def test_no_more_is_read_at_a_time_than_a_portion_holds(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recording, "SLICE", 5)
+    monkeypatch.setattr(recording, "PORTION_BYTES", 2000)
+    run = await begun(database, an_opened(9))
+    lengths = {0: 5000, 1: 800, 2: 100, 4: 1900, 7: 9000}
+    recorder = Recorder(database)
+    for ord_ in range(9):
+        text = "z" * lengths.get(ord_, 100)
+        output = an_output(text) if ord_ % 2 else an_output("", transcript=[{"role": "user", "content": text}])
+        await recorder.record(whose(run), UUID(int=ord_), output)
+    # An event holds what was read at a time.
+    assert [[case.ord for case in event.cases] for event in await said(database, EXECUTED)] == [[0], [1, 2, 3], [4], [5, 6], [7], [8]]
+
+
 async def test_nothing_is_recorded_in_a_run_that_was_cancelled_or_deleted(database: Database) -> None:
     run, deleted = await begun(database), await begun(database)
     await record_all(database, run, [0])

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from services.runner.store import recordings
+from services.runner.subjects import Recording
 from shared.ids import new_id
 from shared.postgres import Database
 from tests.services.runner.datasets import an_opened, an_output, begun
@@ -48,17 +49,32 @@ async def test_what_was_handed_over_is_not_recorded_again(database: Database) ->
     async with database.transaction() as connection:
         assert await recordings.record(connection, OURS, run.id, UUID(int=0), an_output("first"))
         assert not await recordings.record(connection, new_id(), run.id, UUID(int=0), an_output("of another workspace"))
-        await recordings.submit_slice(connection, run.id, 10)
+        await recordings.submit(connection, run.id, [0])
         assert not await recordings.record(connection, OURS, run.id, UUID(int=0), an_output("late"))
     assert [row["output"] for row in await rows(database, "SELECT output FROM run_cases")] == ["first"]
 
 
-async def test_recorded_cases_are_submitted_in_slices_each_once(database: Database) -> None:
+async def test_recorded_cases_are_submitted_each_once(database: Database) -> None:
     run = await begun(database, an_opened(5))
     async with database.transaction() as connection:
         await recordings.record_all(connection, run.id, {ord_: an_output(str(ord_)) for ord_ in range(5)})
-        slices = [[each.output for each in await recordings.submit_slice(connection, run.id, 2)] for _ in range(4)]
-    assert slices == [["0", "1"], ["2", "3"], ["4"], []]
+        found = [[each.output for each in await recordings.submit(connection, run.id, ords)] for ords in ([1, 0], [1, 2, 3], [], [4])]
+    assert found == [["0", "1"], ["2", "3"], [], ["4"]]
+
+
+async def test_a_size_is_that_of_the_texts_as_they_are_read(database: Database) -> None:
+    run = await begun(database, an_opened(6))
+    text = "äx" * 100_000  # is stored in a fraction
+    said = {0: an_output("ä"), 1: an_output(text), 2: Recording(None, text, None), 3: an_output("", transcript=text), 4: an_output("xä")}
+    async with database.transaction() as connection:
+        await connection.execute("UPDATE run_cases SET question = '', expected = '', plan = NULL WHERE ord < 5")
+        await connection.execute("UPDATE run_cases SET plan = jsonb_build_object('messages', $1::text) WHERE ord = 5", text)
+        await recordings.record_all(connection, run.id, said)
+        await recordings.submit(connection, run.id, [4])
+        found = dict(await recordings.sizes(connection, run.id, 0, 10))
+        assert await recordings.sizes(connection, run.id, 1, 2) == [(ord_, found[ord_]) for ord_ in (1, 2)]
+    assert [size // 100_000 for size in found.values()] == [0, 3, 3, 3, 3]
+    assert (list(found), found[0]) == ([0, 1, 2, 3, 5], len("ä".encode()) + len("{}"))
 
 
 async def test_only_complete_runs_that_were_not_handed_over_are_unsubmitted(database: Database) -> None:
@@ -66,5 +82,5 @@ async def test_only_complete_runs_that_were_not_handed_over_are_unsubmitted(data
     async with database.transaction() as connection:
         for run in (complete, submitted):
             await recordings.record_all(connection, run.id, {ord_: an_output() for ord_ in range(3)})
-        await recordings.submit_slice(connection, submitted.id, 10)
+        await recordings.submit(connection, submitted.id, range(3))
         assert await recordings.unsubmitted(connection) == [complete.id]
