@@ -97,8 +97,8 @@ def cpu_figure(case: str, what: str, watch: Watch, count: int) -> Figure:
 
 
 def memory(name: str, pid: int) -> float:
-    """MB that a process has now; of Postgres, whose processes share most of theirs, the sum of their proportional sizes."""
-    return _pss(_tree(pid)) if name == "postgres" else _field(pid, "status", "VmRSS")
+    """MB that a process has now; of Postgres what its processes have beside the buffers that they share and fill."""
+    return sum(_field(each, "smaps_rollup", "Pss_Anon") for each in _tree(pid)) if name == "postgres" else _field(pid, "status", "VmRSS")
 
 
 def _tree(pid: int) -> list[int]:

@@ -21,6 +21,10 @@ class Lives:
         if now >= self._born.setdefault(pid, now) + self.warm_up:
             self.lives.setdefault(pid, []).append((now, megabytes))
 
+    def at_least(self, seconds: float) -> "Lives":
+        """Those that were looked at for so long."""
+        return Lives(self.warm_up, {pid: life for pid, life in self.lives.items() if life[-1][0] - life[0][0] >= seconds})
+
     @property
     def hours(self) -> float:
         """For how long it was looked at in all, warm-ups aside."""

@@ -40,5 +40,13 @@ def test_the_warm_up_of_every_life_is_left_out() -> None:
     assert lives.slope == pytest.approx(1)
 
 
+def test_short_lives_can_be_left_out() -> None:
+    lives = Lives(warm_up=0)
+    lived(lives, 1, since=0, level=50, slope=60, hours=0.2)
+    lived(lives, 2, since=3600, level=50, slope=1, hours=1)
+    assert lives.at_least(1800).slope == pytest.approx(1)
+    assert not lives.at_least(7200).lives
+
+
 def test_no_samples_have_no_slope() -> None:
     assert (Lives(warm_up=60).slope, Lives(warm_up=60).hours) == (0, 0)
