@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import operator
 import subprocess
 from collections.abc import Iterator
+from functools import partial
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -110,7 +112,7 @@ def test_a_runner_that_is_told_to_end_finishes_its_calls_and_the_other_goes_on_a
     test_set = a_set(build, target, cases=800, max_concurrency=CONCURRENCY)
     run = build.run(test_set)
     for asked, name in ((100, "runner-1"), (300, "runner-2"), (500, "runner-1")):
-        wait_for(lambda: len(target.began), lambda calls, asked=asked: calls >= asked, within=60)
+        wait_for(lambda: len(target.began), partial(operator.le, asked), within=60)
         stack.stop(name)  # SIGTERM
         stack.start(name)
     run = build.ended(run, within=60)
