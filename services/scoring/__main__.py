@@ -10,10 +10,11 @@ import aiohttp
 import grpc
 
 from assay.common.internal.v1.outbox_pb2_grpc import add_OutboxServiceServicer_to_server
+from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceStub
 from assay.scoring.internal.v1.templates_pb2_grpc import add_TemplateInternalServiceServicer_to_server
 from assay.scoring.v1.templates_pb2_grpc import add_TemplateServiceServicer_to_server
 from services.scoring import consumer, operations, registry
-from services.scoring.clients import Catalog, Runner
+from services.scoring.clients import Catalog
 from services.scoring.embedding import Embedder
 from services.scoring.evaluations import Evaluations
 from services.scoring.judge import Judge
@@ -24,6 +25,7 @@ from services.scoring.store import JudgeCache
 from services.scoring.tries import Tries
 from services.scoring.verdicts import Judges
 from shared import guard, server, service
+from shared.long_texts import LongTexts
 from shared.outbox_service import OutboxServicer
 from shared.postgres import Database, open_pool
 
@@ -88,10 +90,11 @@ def build(settings: Config, database: Database) -> server.App:
     """The whole service."""
     process = service.connect(SERVICE, SCHEMA_VERSION, settings, database)
     peers, means, templates = process.peers, judging(settings, database), registry.load()
-    catalog, runner = Catalog(peers.channels["catalog"], peers.identity), Runner(peers.channels["runner"], peers.identity)
+    catalog = Catalog(peers.channels["catalog"], peers.identity)
+    long_texts = LongTexts(RunnerInternalServiceStub(peers.channels["runner"]), peers.identity)
     scorers = Scorers(means.embedder, means.judge)
     judges = Judges(scorers, Evaluations(templates, scorers, means.judge))
-    parts = operations.Parts(database, judges, catalog, runner, Tries(database), now)
+    parts = operations.Parts(database, judges, catalog, long_texts, Tries(database), now)
     tasks: list[service.Task] = [
         *process.hearing(consumer.hearings(parts), settings.lease_seconds),
         partial(operations.remove_deleted, database, REMOVE_EVERY_SECONDS),

@@ -14,13 +14,14 @@ from prometheus_client import Counter
 
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import convert, portions, store
-from services.scoring.clients import Catalog, Runner
+from services.scoring.clients import Catalog
 from services.scoring.entities import Judging
 from services.scoring.tries import MAX_TRIES, Tries
 from services.scoring.verdicts import Judges, Verdicts, given_up
 from shared import inbox, outbox, tracing
 from shared.consumer import Received
 from shared.errors import Unavailable
+from shared.long_texts import LongTexts
 from shared.outbox import Event
 from shared.postgres import OUTAGES, Database, retrying
 from shared.slices import slice_by_slice
@@ -39,7 +40,7 @@ class Parts:
     database: Database
     judges: Judges
     catalog: Catalog
-    runner: Runner
+    long_texts: LongTexts
     tries: Tries
     clock: Callable[[], datetime]
 
@@ -105,7 +106,7 @@ async def _verdicts(parts: Parts, work: _Work, *, tired: bool) -> Verdicts:
     if tired:
         return given_up(event, MAX_TRIES)
     with tracing.of_run(event.run_id):
-        return await portions.verdicts(parts.judges, parts.runner, event, work.judging)
+        return await portions.verdicts(parts.judges, parts.long_texts, event, work.judging)
 
 
 async def _write(parts: Parts, works: Sequence[_Work], verdicts: Sequence[Verdicts]) -> int:

@@ -4,12 +4,12 @@ from collections.abc import Collection
 from uuid import UUID
 
 from assay.runner.internal.v1 import events_pb2
-from services.scoring.clients import Runner
 from services.scoring.entities import Judging, Verdict
 from services.scoring.verdicts import Judges, Texts, Verdicts
+from shared.long_texts import LongTexts
 
 
-async def verdicts(judges: Judges, runner: Runner, event: events_pb2.CasesExecuted, judging: Judging) -> Verdicts:
+async def verdicts(judges: Judges, long_texts: LongTexts, event: events_pb2.CasesExecuted, judging: Judging) -> Verdicts:
     """The verdicts on every case of an event, in order; at least one on each."""
     rest = sorted(case.ord for case in event.cases if case.texts_by_id)
     if not rest:
@@ -22,7 +22,7 @@ async def verdicts(judges: Judges, runner: Runner, event: events_pb2.CasesExecut
 
     by_ord = await scored({case.ord for case in event.cases if not case.texts_by_id}, {})
     while rest:
-        async with runner.texts(UUID(event.workspace_id), event.run_id, rest) as portion:
+        async with long_texts.portion(UUID(event.workspace_id), event.run_id, rest) as portion:
             by_ord |= await scored(set(rest) - set(portion.rest), portion.texts)
             rest = portion.rest
     return [by_ord[case.ord] for case in event.cases]

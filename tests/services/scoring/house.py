@@ -12,7 +12,7 @@ from assay.catalog.internal.v1 import catalog_pb2, catalog_pb2_grpc
 from assay.runner.internal.v1 import runner_pb2, runner_pb2_grpc
 from assay.scoring.internal.v1 import events_pb2 as scoring_events
 from services.scoring import registry
-from services.scoring.clients import Catalog, Runner
+from services.scoring.clients import Catalog
 from services.scoring.embedding import Embedder
 from services.scoring.evaluations import Evaluations
 from services.scoring.judge import Judge
@@ -26,6 +26,7 @@ from shared.errors import NotFound, Unavailable
 from shared.guard import Guard, open_session
 from shared.identity import workspace
 from shared.interceptors import Context
+from shared.long_texts import LongTexts
 from shared.postgres import Database, open_pool
 from tests.services.reporting.peers import SERVICE_KEY, serving
 from tests.services.scoring.events import Facts
@@ -125,7 +126,7 @@ async def a_house(url: str, embedder: Embedder) -> AsyncIterator[House]:
         scorers = Scorers(embedder, judge)
         judges = Judges(scorers, Evaluations(registry.load(), scorers, judge))
         yield House(
-            Parts(database, judges, Catalog(channel, identity), Runner(channel, identity), Tries(database), lambda: SCORED_AT),
+            Parts(database, judges, Catalog(channel, identity), LongTexts(runner_pb2_grpc.RunnerInternalServiceStub(channel), identity), Tries(database), lambda: SCORED_AT),
             catalog,
             runner,
         )

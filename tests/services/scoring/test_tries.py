@@ -14,7 +14,6 @@ import pytest
 
 from assay.runner.internal.v1 import events_pb2
 from services.scoring import registry
-from services.scoring.clients import Portion, Runner
 from services.scoring.embedding import Embedder
 from services.scoring.entities import Cosine, Endpoint, Item, JudgeAnswer, JudgePrompt, Score
 from services.scoring.evaluations import Evaluations
@@ -23,6 +22,7 @@ from services.scoring.scorers import Scorers
 from services.scoring.tries import MAX_TRIES, Tries
 from services.scoring.verdicts import Judges
 from shared.consumer import Received
+from shared.long_texts import LongTexts, Portion
 from shared.postgres import Database, open_pool
 from tests.servers import PostgresServer
 from tests.services.scoring.chat_server import ChatServer
@@ -58,14 +58,14 @@ async def test_without_the_catalog_an_event_comes_again_uncounted(house: House, 
     assert await house.statuses(run) == [(0, "passed")]
 
 
-class _Failing(Runner):
+class _Failing(LongTexts):
     """A way to a runner that fails as it is told to."""
 
     def __init__(self, *faults: BaseException) -> None:
         self._faults = list(faults)
 
     @contextlib.asynccontextmanager
-    async def texts(self, *_: object) -> AsyncIterator[Portion]:
+    async def portion(self, *_: object) -> AsyncIterator[Portion]:
         raise self._faults.pop(0)
         yield Portion({}, [])
 
@@ -77,7 +77,7 @@ OUTAGES = [OSError("reset"), TimeoutError(), asyncio.CancelledError()]
 async def test_an_outage_in_the_middle_is_not_counted(house: House, outage: BaseException) -> None:
     events = heard(Facts().executed(a_case(0, None, texts_by_id=True)), deliveries=2)
     with pytest.raises(type(outage)):
-        await score_executed(replace(house.parts, runner=_Failing(outage)), events)
+        await score_executed(replace(house.parts, long_texts=_Failing(outage)), events)
     assert await house.tries() == []
 
 
