@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from shared import consumer
 from shared.postgres import Database, open_pool
 from tests.servers import PostgresServer
 
@@ -54,8 +55,9 @@ async def database(delivery_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-async def ends(our_url: str, their_url: str) -> tuple[str, str]:
+async def ends(our_url: str, their_url: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
     """Two databases with empty tables of delivery: the producer's and the consumer's."""
+    monkeypatch.setattr(consumer, "FETCH_SECONDS", 0.4)  # which the end of every test that hears waits out
     await emptied(our_url)
     await emptied(their_url)
     return our_url, their_url

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -19,7 +20,6 @@ from tests.shared.waiting import until
 async def running(ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hop]:
     monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
     monkeypatch.setattr(consumer, "NAK_SECONDS", 0.2)
-    monkeypatch.setattr(consumer, "FETCH_SECONDS", 0.4)  # which the end of each test waits out
     nats_server.wipe()
     async with hop(ends, nats_server.url) as made:
         yield made
@@ -241,6 +241,16 @@ async def test_what_is_being_handled_at_the_end_still_takes_effect(running: Hop)
     await asyncio.wait({hearing})
     await running.until_effects(named(1), within=1)
     await until_nothing_is_under_way(running)
+
+
+async def test_hearing_ends_no_sooner_than_the_last_of_its_loops(running: Hop) -> None:
+    running.slow = 4.0  # longer than the loop beside it, which has nothing to do, takes to end
+    hearing = asyncio.create_task(running.ear.hear(running.hearing(loops=2)))
+    await running.say(*named(1))
+    await until(lambda: bool(running.heard))
+    hearing.cancel()
+    await asyncio.wait({hearing})
+    assert await running.effects() == Counter(named(1))
 
 
 async def test_what_takes_too_long_at_the_end_goes_to_another_at_once(

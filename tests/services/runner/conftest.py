@@ -41,5 +41,6 @@ async def shop(
     """Where workers work."""
     monkeypatch.setattr(calls, "BACK_OFF_SECONDS", 0.05)
     monkeypatch.setattr(execution, "LEASED_NAK_SECONDS", 0.4)
+    monkeypatch.setattr(execution, "FETCH_SECONDS", 0.4)  # which every worker that ends waits out
     async with shops.opened(database, runner_url, nats_server, asked) as opened:
         yield opened
