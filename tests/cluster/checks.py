@@ -18,6 +18,7 @@ from shared.topics import EVENTS, WORK
 from tests.bench.figures import Figure, quantile
 from tests.cluster.clients import Client, Crowd, Json, Subject, Tally, ended, make_subject, start_run
 from tests.cluster.installation import Installation, Instance
+from tests.cluster.timeline import timeline
 from tests.suite.oracle import findings
 from tests.suite.target import chat_server
 
@@ -147,6 +148,9 @@ async def rolling_restarts(site: Site, wanted: Rounds) -> list[Figure]:
                     for failure in client.tally.failures[seen:]:
                         site.say(f"  failed: {failure}")
                     seen = len(client.tally.failures)
+    if client.tally.runs:
+        slowest = max(client.tally.runs, key=lambda run: run.seconds)
+        (site.installation.folder / "slowest.txt").write_text(await timeline(site.installation.database_url, slowest.id))
     return [
         Figure("rolling", "processes ended by SIGTERM", str(len(stops)), note=f"in {rounds} rounds"),
         Figure("rolling", "  slowest to end", f"{max(stops):.1f} s", "<= 15 s", f"median {quantile(sorted(stops), 0.5):.1f} s"),
