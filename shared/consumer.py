@@ -69,7 +69,9 @@ class Ear:
 
     async def hear(self, hearing: Hearing) -> None:
         """Consumes until cancelled, whatever NATS and Postgres do."""
-        await asyncio.gather(*(self._loop(hearing) for _ in range(hearing.loops)))
+        async with asyncio.TaskGroup() as loops:  # gather would end with the first of them that is cancelled
+            for _ in range(hearing.loops):
+                loops.create_task(self._loop(hearing))
 
     async def _loop(self, hearing: Hearing) -> None:
         puller = Puller(self.broker, hearing.topic, self.durable(hearing.topic), self.ack_wait)
