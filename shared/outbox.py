@@ -12,6 +12,7 @@ import asyncpg
 from google.protobuf.message import Message
 
 from shared import tracing
+from shared.portions import portions
 from shared.postgres import Connection
 from shared.topics import TOPICS, Topic
 
@@ -35,17 +36,7 @@ class Event:
 
 def parts_by_size(messages: Iterable[M]) -> Iterator[list[M]]:
     """Consecutive messages that fit into one event: at most 512 KiB together, unless one alone is larger."""
-    part: list[M] = []
-    size = 0
-    for message in messages:
-        room = message.ByteSize() + 8
-        if part and size + room > MAX_EVENT_BYTES:
-            yield part
-            part, size = [], 0
-        part.append(message)
-        size += room
-    if part:
-        yield part
+    return portions(messages, lambda message: message.ByteSize() + 8, MAX_EVENT_BYTES)
 
 
 @dataclass(frozen=True)

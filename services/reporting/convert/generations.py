@@ -6,6 +6,7 @@ from assay.reporting.internal.v1 import reporting_pb2 as pb
 from services.reporting.convert.times import timestamp
 from services.reporting.entities.families import Generation
 from shared.json_values import struct
+from shared.portions import portions
 
 BATCH_BYTES = 1 << 20
 
@@ -28,13 +29,5 @@ def generation(found: Generation) -> pb.Generation:
 
 def batches(found: Sequence[Generation]) -> Iterator[pb.GenerationBatch]:
     """Batches of about 1 MB, unless a single generation is larger."""
-    batch, size = pb.GenerationBatch(), 0
-    for message in map(generation, found):
-        length = message.ByteSize()
-        if batch.generations and size + length > BATCH_BYTES:
-            yield batch
-            batch, size = pb.GenerationBatch(), 0
-        batch.generations.append(message)
-        size += length
-    if batch.generations:
-        yield batch
+    for part in portions(map(generation, found), pb.Generation.ByteSize, BATCH_BYTES):
+        yield pb.GenerationBatch(generations=part)

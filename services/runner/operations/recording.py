@@ -4,9 +4,10 @@ No tickets, no leases: a recording overwrites its case until every case is in, o
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import itemgetter
 from uuid import UUID
 
 from services.runner import convert
@@ -17,6 +18,7 @@ from shared import outbox
 from shared.coalesce import Coalescer
 from shared.errors import DomainError, NotFound, WrongState
 from shared.outbox import Event
+from shared.portions import portions
 from shared.postgres import Connection, Database, retrying
 from shared.topics import CASES_EXECUTED
 
@@ -127,24 +129,11 @@ async def _submit(database: Database, run_id: UUID) -> None:
         # Portions bound the memory; one transaction, so that a run is handed over as a whole.
         first = 0
         while sizes := await recordings.sizes(connection, run_id, first, SLICE):
-            for ords in _portions(sizes):
-                events = convert.cases_executed(run, await recordings.submit(connection, run_id, ords))
+            for portion in portions(sizes, itemgetter(1), PORTION_BYTES):
+                executed = await recordings.submit(connection, run_id, [ord_ for ord_, _ in portion])
+                events = convert.cases_executed(run, executed)
                 await outbox.append(connection, [Event(CASES_EXECUTED, event) for event in events])
             first = sizes[-1][0] + 1
-
-
-def _portions(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    """Ords of (ord, size) in order, a portion at a time: as many as it holds, and at least one."""
-    portion: list[int] = []
-    held = 0
-    for ord_, size in sizes:
-        if portion and held + size > PORTION_BYTES:
-            yield portion
-            portion, held = [], 0
-        portion.append(ord_)
-        held += size
-    if portion:
-        yield portion
 
 
 async def unsubmitted(database: Database) -> list[UUID]:
