@@ -1,7 +1,8 @@
 """Whom reporting asks: the runner about runs, the catalog about what runs are of."""
 
+import contextlib
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -10,10 +11,10 @@ import grpc
 from assay.catalog.internal.v1 import catalog_pb2, subjects_pb2
 from assay.runner.internal.v1 import runner_pb2
 from services.reporting.convert import events
-from services.reporting.entities.results import Texts
 from services.reporting.entities.runs import News
 from shared.channels import ServiceIdentity
 from shared.errors import Unavailable
+from shared.long_texts import LongTexts, Portion
 
 if TYPE_CHECKING:  # these exist in the stubs' types alone
     from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceAsyncStub
@@ -21,8 +22,6 @@ if TYPE_CHECKING:  # these exist in the stubs' types alone
     from assay.runner.internal.v1.runner_pb2_grpc import RunnerInternalServiceAsyncStub
 
 READ_SECONDS = 2.0
-TEXTS_SECONDS = 30.0
-TEXTS_AT_ONCE = 200
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,7 @@ class Runner:
 
     def __init__(self, stub: "RunnerInternalServiceAsyncStub", identity: ServiceIdentity) -> None:
         self._stub, self._identity = stub, identity
+        self._long_texts = LongTexts(stub, identity)
 
     async def read_run(self, workspace: UUID, run_id: UUID) -> News | None:
         """A run as the runner knows it; None if it has none. Raises Unavailable."""
@@ -59,20 +59,15 @@ class Runner:
             raise _away("runner", fault) from fault
         return [events.news(state) for state in answer.runs]
 
-    async def texts(self, workspace: UUID, run_id: UUID, ords: Sequence[int]) -> Mapping[int, Texts] | None:
-        """Texts that were too long for an event, by ord; None if the run was deleted. Raises Unavailable."""
-        found: dict[int, Texts] = {}
-        for start in range(0, len(ords), TEXTS_AT_ONCE):
-            request = runner_pb2.ReadTextsRequest(run_id=str(run_id), ords=ords[start : start + TEXTS_AT_ONCE])
-            call = self._stub.ReadTexts(request, metadata=self._identity.metadata(workspace), timeout=TEXTS_SECONDS)
+    @contextlib.asynccontextmanager
+    async def texts(self, workspace: UUID, run_id: UUID, ords: Sequence[int]) -> AsyncIterator[Portion]:
+        """Texts that were too long for an event: those of the first of these cases, given in order. Raises Unavailable."""
+        async with contextlib.AsyncExitStack() as held:
             try:
-                async for told in call:
-                    found[told.ord] = events.texts(told)
+                portion = await held.enter_async_context(self._long_texts.portion(workspace, str(run_id), ords))
             except grpc.aio.AioRpcError as fault:
-                if fault.code() == grpc.StatusCode.NOT_FOUND:
-                    return None
                 raise _away("runner", fault) from fault
-        return found
+            yield portion
 
 
 class Catalog:

@@ -1,6 +1,6 @@
 """Events and internal answers → entities."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,12 @@ def texts(told: runner_pb2.CaseTexts) -> Texts:
 def long_ords(event: scoring_events.CasesScored) -> list[int]:
     """The cases of an event whose texts must be asked for."""
     return sorted({case.executed.ord for case in event.cases if case.executed.texts_by_id})
+
+
+def part(event: scoring_events.CasesScored, ords: Collection[int]) -> scoring_events.CasesScored:
+    """The event with these of its cases."""
+    cases = [case for case in event.cases if case.executed.ord in ords]
+    return scoring_events.CasesScored(workspace_id=event.workspace_id, run_id=event.run_id, cases=cases)
 
 
 def results(event: scoring_events.CasesScored, long_texts: Mapping[int, Texts]) -> Iterator[NewResult]:

@@ -70,6 +70,11 @@ class NewResult(NamedTuple):
         """What makes it one and the same result, however often it is heard of."""
         return self[:3]
 
+    @property
+    def characters(self) -> int:
+        """How long its texts are."""
+        return len(self.question) + len(self.expected_response) + len(self.actual_response or "")
+
 
 class CaseRecord(NamedTuple):
     """What is known of the execution of a case beside its output: a JSON object."""

@@ -29,14 +29,15 @@ async def test_a_run_is_asked_for_in_the_name_of_its_workspace(peers: Peers) -> 
 
 
 async def test_texts_of_a_deleted_run_are_none(peers: Peers) -> None:
-    assert await peers.ask_runner.texts(new_id(), new_id(), [1, 2]) is None
+    async with peers.ask_runner.texts(new_id(), new_id(), [1, 2]) as portion:
+        assert (portion.texts, portion.rest, portion.deleted) == ({}, [], True)
 
 
 async def test_peers_that_are_away_are_unavailable(nobody_there: Peers) -> None:
     for call in (
         nobody_there.ask_runner.read_run(new_id(), new_id()),
         nobody_there.ask_runner.open_runs(new_id(), new_id()),
-        nobody_there.ask_runner.texts(new_id(), new_id(), [1]),
+        nobody_there.ask_runner.texts(new_id(), new_id(), [1]).__aenter__(),
         nobody_there.ask_catalog.has_test_set(new_id(), new_id()),
     ):
         with pytest.raises(Unavailable):

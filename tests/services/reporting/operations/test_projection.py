@@ -9,13 +9,18 @@ from typing import Any
 import pytest
 
 from assay.runner.internal.v1 import runner_pb2
+from services.reporting.entities.runs import Cases
+from services.reporting.operations import projection
 from services.reporting.operations.projection import Projection
+from shared import long_texts
 from shared.consumer import Received
 from shared.errors import Unavailable
+from shared.json_values import struct
 from shared.postgres import Database
-from tests.services.reporting.builders import ENDED_AT, STARTED_AT, Facts, in_parts, scored
+from tests.services.reporting.builders import ENDED_AT, STARTED_AT, Facts, a_score, in_parts, judged, scored
 from tests.services.reporting.conftest import Bench, Peers
 
+LONG = {"texts_by_id": True, "question": "", "expected": "", "output": None}
 Delivery = tuple[Callable[[Sequence[Received]], Awaitable[None]], list[Received]]
 
 
@@ -161,12 +166,11 @@ async def test_results_of_a_run_that_the_runner_has_not_are_dropped(bench: Bench
 
 async def test_texts_that_were_too_long_are_asked_for(bench: Bench) -> None:
     run = Facts(total=2)
-    long = {"texts_by_id": True, "question": "", "expected": "", "output": None}
     bench.peers.runner.knows(run.state())
     bench.peers.runner.texts[str(run.id), 1] = runner_pb2.CaseTexts(
         ord=1, question="q" * 20_000, expected="e" * 20_000, output="o" * 20_000
     )
-    await bench.projection.cases_scored(bench.numbers.heard(run.scored(scored(0)), run.scored(scored(1, executed=long))))
+    await bench.projection.cases_scored(bench.numbers.heard(run.scored(scored(0)), run.scored(scored(1, executed=LONG))))
     async with bench.database.connection() as connection:
         row = await connection.fetchrow(
             "SELECT question, expected_response, actual_response FROM results WHERE run_id = $1 AND ord = 1", run.id
@@ -174,6 +178,65 @@ async def test_texts_that_were_too_long_are_asked_for(bench: Bench) -> None:
     assert row is not None
     assert [len(text) for text in row] == [20_000] * 3
     assert (await bench.run(run)).tally.results == 2
+
+
+def keeps(bench: Bench, run: Facts, *ords: int) -> None:
+    """Has the runner keep texts of 600 bytes and more."""
+    bench.peers.runner.knows(run.state())
+    for ord_ in ords:
+        bench.peers.runner.texts[str(run.id), ord_] = runner_pb2.CaseTexts(
+            ord=ord_, question=f"long {ord_}", expected="e" * 300, output="o" * 300, record=struct({"n": ord_})
+        )
+
+
+async def test_long_texts_are_written_before_more_of_them_are_asked_for(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(long_texts, "PORTION_BYTES", 1000)
+    run = Facts(total=6)
+    keeps(bench, run, 1, 2, 3, 5)  # and not yet that of 4
+    [event] = bench.numbers.heard(run.scored(*(scored(ord_, executed=LONG if ord_ else {}) for ord_ in (5, 4, 0, 3, 2, 1))))
+    await bench.projection.runs_finished(bench.numbers.heard(run.finished()))
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await bench.projection.cases_scored([event])
+        assert await _questions(bench.database, run) == ["long 1", "long 2"]
+    assert (await bench.run(run)).status == "running"
+    keeps(bench, run, 4)
+    bench.peers.runner.asked.clear()
+    await bench.projection.cases_scored([event])
+    assert bench.peers.runner.asked == ["ReadTexts"] * 3
+    assert await _questions(bench.database, run) == ["question 0", *(f"long {ord_}" for ord_ in range(1, 6))]
+    found = await bench.run(run)
+    assert (found.status, found.tally.results, found.tally.score_count) == ("completed", 6, 6)
+    assert [seq for seq, _ in await bench.events(run)] == list(range(1, 9))
+    assert await _blocks(bench.database, run) == (6, 0, 0)
+    await bench.projection.cases_scored([event])
+    assert len(bench.peers.runner.asked) == 3
+
+
+async def test_results_that_repeat_a_long_text_are_written_a_part_at_a_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(projection, "PIECE_CHARACTERS", 1300)
+    run = Facts(total=2, family="run_test", group_key="nightly")
+    keeps(bench, run, 0, 1)
+    scores = [a_score(evaluator=f"judge {number}") for number in range(5)]
+    cases = [judged(ord_, *scores, texts_by_id=True, question="", expected="", output=None) for ord_ in (0, 1)]
+    await bench.projection.runs_finished(bench.numbers.heard(run.finished(10)))
+    bench.told.clear()
+    await bench.projection.cases_scored(bench.numbers.heard(run.scored(*cases)))
+    assert bench.told == [run.id] * 6  # five times two results, and the event's number
+    found = await bench.run(run)
+    assert (found.status, found.tally.results, found.cases) == ("completed", 10, Cases(2, 2))
+    async with bench.database.connection() as connection:
+        rows = await connection.fetch("SELECT record FROM case_records WHERE run_id = $1 ORDER BY ord", run.id)
+    assert [row["record"] for row in rows] == [{"n": 0}, {"n": 1}]
+
+
+async def test_a_run_that_is_deleted_while_its_long_texts_are_asked_for_ends_all_the_same(bench: Bench) -> None:
+    run = Facts(total=2)
+    await bench.projection.runs_started(bench.numbers.heard(run.started()))
+    [event] = bench.numbers.heard(run.scored(scored(0), scored(1, executed=LONG)))
+    for _ in range(2):
+        await bench.projection.cases_scored([event])
+    assert (await _questions(bench.database, run), bench.peers.runner.asked) == ([], ["ReadTexts"])
 
 
 async def test_two_processes_project_one_run_side_by_side(bench: Bench) -> None:
@@ -190,3 +253,9 @@ async def test_two_processes_project_one_run_side_by_side(bench: Bench) -> None:
     )
     assert [seq for seq, _ in await bench.events(run)] == list(range(1, 403))
     assert (await bench.run(run)).status == "completed"
+
+
+async def _questions(database: Database, run: Facts) -> list[str]:
+    async with database.connection() as connection:
+        rows = await connection.fetch("SELECT question FROM results WHERE run_id = $1 ORDER BY ord", run.id)
+    return [row["question"] for row in rows]
