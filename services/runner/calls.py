@@ -12,8 +12,9 @@ import grpc
 
 from assay.runner.internal.v1 import events_pb2
 from services.runner.clients import Access, Catalog
-from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn, held_for
+from services.runner.entities import BUILTIN, TEST_SET, ClaimedCase, Executed, Run, Target as Called, Turn
 from services.runner.governor import Governor
+from services.runner.orders import Load
 from services.runner.storable import without_keys
 from services.runner.targets import Call, Failed, Refused, Reply, Target, Throttled
 from services.runner.targets.builtin import Builtin
@@ -70,16 +71,17 @@ class Caller:
         self._governor, self._catalog, self._targets, self._builtin = governor, catalog, targets, builtin
         self._access: Remembered[UUID, Access] = Remembered(ACCESS_SECONDS)
 
-    def has_room(self, ticket: events_pb2.Ticket, held: int) -> bool:
-        """Whether a ticket may be claimed here, where so many calls to its connection are held already. Without a slot its cases
-        would wait, leased, for as long as this runner lives; with too few, while another runner has some.
+    def has_room(self, ticket: events_pb2.Ticket, held: Load) -> bool:
+        """Whether a ticket may be claimed here beside what is held. Without a slot its cases would wait, leased, for as long as this
+        runner lives; with too few, while another runner has some. A run's own slots count apart from its connection's: measured
+        against what other runs hold of these, a small run would wait until the large ones are over.
         """
         if ticket.at_once:
             return True
-        if ticket.simulator_slots and not self._governor.share(ticket.simulator_slots):
+        share = self._governor.share
+        if ticket.simulator_slots and not share(ticket.simulator_slots):
             return False
-        slots = self._governor.share(min(ticket.run_slots, ticket.connection_slots))
-        return slots > 0 and held < held_for(slots, conversations=ticket.conversations > 0)
+        return held.run < share(ticket.run_slots) and held.connection < share(ticket.connection_slots)
 
     def may_call(self, target: Called) -> bool:
         """Whether any of a connection's slots falls to this process."""

@@ -18,7 +18,7 @@ from services.runner.calls import Caller
 from services.runner.entities import CONVERSATION, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
-from services.runner.orders import Held, Order, read_order
+from services.runner.orders import Held, Load, Order, read_order
 from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe, tracing
@@ -125,7 +125,7 @@ class Worker:
 
     async def _execute(self, run_id: UUID, held: Held) -> None:
         orders = held.orders
-        if not self._caller.has_room(orders[0].ticket, self._held_for(orders[0].ticket.connection_id)):
+        if not self._caller.has_room(orders[0].ticket, Load.of(self._held, orders[0].ticket)):
             await self._nak(orders, BUSY_NAK_SECONDS)
             return
         held.left = sum(order.calls for order in orders)
@@ -144,10 +144,6 @@ class Worker:
             await execution.give_back(self._database, run_id, held.fences)
             held.fences, held.lost = {}, True
         await self._settle(held, claimed_all=len(claimed) == sum(len(each.ords) for each in ranges))
-
-    def _held_for(self, connection_id: str) -> int:
-        """Calls at once to a connection that are held already."""
-        return sum(held.left for held in self._held if held.orders[0].ticket.connection_id == connection_id)
 
     async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
         """What may be taken of these ranges. Cancelled in the middle, it gives back what it got."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from nats.aio.msg import Msg
 
 from assay.runner.internal.v1 import events_pb2
-from services.runner.entities import Range
+from services.runner.entities import Range, held_for
 
 log = logging.getLogger(__name__)
 
@@ -66,3 +66,23 @@ class Held:
     task: asyncio.Task[None] | None = None
     calls: set[asyncio.Task[Any]] = field(default_factory=set)
     """What goes on for its cases side by side."""
+
+    @property
+    def slots(self) -> float:
+        """Slots that are busy with it, of its run and its connection: a call that stands by for the next one takes half of one."""
+        return self.left / held_for(1, conversations=self.orders[0].ticket.conversations > 0)
+
+
+@dataclass(frozen=True)
+class Load:
+    """Slots of a run, and of its connection, that are busy with what a worker holds."""
+
+    run: float = 0.0
+    connection: float = 0.0
+
+    @classmethod
+    def of(cls, held: Iterable[Held], ticket: events_pb2.Ticket) -> "Load":
+        """What is held already beside a ticket."""
+        beside = [each for each in held if each.orders[0].ticket.connection_id == ticket.connection_id]
+        ours = sum(each.slots for each in beside if each.orders[0].ticket.run_id == ticket.run_id)
+        return cls(ours, sum(each.slots for each in beside))

@@ -18,6 +18,7 @@ from services.runner.calls import Caller
 from services.runner.entities import Executed, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
+from services.runner.orders import Load
 from services.runner.targets import Target
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
@@ -245,19 +246,24 @@ async def test_a_ticket_is_left_to_the_runner_that_may_call_the_model_of_its_use
     without = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=2, run_slots=2)
     played = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=2, run_slots=2, simulator_slots=1)
     there = Caller(other, calling.asked.catalog, {}, Builtin(DOCUMENTATION))
-    assert [there.has_room(without, 0), there.has_room(played, 0)] == [True, False]
-    assert calling.caller.has_room(played, 0)
+    assert [there.has_room(without, Load()), there.has_room(played, Load())] == [True, False]
+    assert calling.caller.has_room(played, Load())
 
 
 async def test_no_more_is_held_than_this_runners_share_can_call(calling: Calling) -> None:
     ours, other = calling.caller._governor, Governor(calling.database, "other", LEASE)
     for each in (other, ours, other):
         await each.beat()
-    single = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=50, run_slots=40)
-    talk = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=40, run_slots=50, conversations=1)
+    few = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=50, run_slots=40)
+    many = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=40, run_slots=50)
     there = calling.caller
-    assert [there.has_room(single, held) for held in (0, 39, 40)] == [True, True, False]
-    assert [there.has_room(talk, held) for held in (0, 19, 20)] == [True, True, False]
+    assert [there.has_room(few, Load(held, held)) for held in (0, 19.5, 20)] == [True, True, False]
+    assert [there.has_room(many, Load(held, held)) for held in (0, 19.5, 20)] == [True, True, False]
+
+
+async def test_a_run_of_few_slots_has_room_beside_one_of_many(calling: Calling) -> None:
+    small = events_pb2.Ticket(connection_id=str(new_id()), connection_slots=50, run_slots=1, conversations=1)
+    assert [calling.caller.has_room(small, Load(run, held)) for run, held in ((0, 49), (1, 49), (0, 50))] == [True, False, False]
 
 
 async def test_tokens_are_told_of_every_family_but_test_sets(calling: Calling) -> None:

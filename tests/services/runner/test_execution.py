@@ -230,6 +230,17 @@ async def test_a_ticket_that_is_returned_is_not_held_back_by_a_renewal_of_that_m
     await puller.give_back()
 
 
+@pytest.mark.parametrize("mode", ["scenario", "independent"])
+async def test_a_run_of_few_slots_goes_on_beside_one_that_holds_many(shop: Shop, mode: str) -> None:
+    shop.there.says(*[Answer(chat("late"), seconds=60)] * 4, chat("hello"))
+    await shop.a_worker()
+    large = await shop.run(40, slots=4)
+    await until(lambda: shop.there.at_once == 4)
+    small = await shop.run(3, slots=1, mode=mode, target=large.target)
+    await shop.until_executed(small)
+    assert set(await states(shop.database, large)) == {"queued", "leased"}
+
+
 async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop) -> None:
     shop.there.says(Answer(chat("x"), seconds=30))
     worker, _ = await shop.a_worker()
