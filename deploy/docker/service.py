@@ -12,9 +12,12 @@ from types import FrameType
 from deploy.local import restored
 from deploy.local.migrate import MigrationFailedError, migrate
 from deploy.local.postgres import SERVICES
+from shared.topics import published_by
 
-USAGE = f"usage: {'|'.join(SERVICES)} | migrate [SERVICE ...] | restored [SERVICE ...] | admin ..."
 WRONG_USAGE = 2
+PRODUCERS = tuple(service for service in SERVICES if published_by(service))
+"""Who has an outbox, and so something to begin anew after a restore."""
+USAGE = f"usage: {'|'.join(SERVICES)} | migrate [SERVICE ...] | restored [{'|'.join(PRODUCERS)} ...] | admin ..."
 
 
 class UnknownAddressError(RuntimeError):
@@ -32,8 +35,8 @@ def main(words: Sequence[str]) -> int:
         _become("services.catalog.admin", rest)
     elif command == "migrate" and set(rest) <= set(SERVICES):
         return _migrated(rest or SERVICES)
-    elif command == "restored" and set(rest) <= set(SERVICES):
-        return _begun_anew(rest or SERVICES)
+    elif command == "restored" and set(rest) <= set(PRODUCERS):
+        return _begun_anew(rest or PRODUCERS)
     else:
         sys.stderr.write(f"{USAGE}\n")
         return WRONG_USAGE
@@ -65,7 +68,7 @@ def _begun_anew(services: Sequence[str]) -> int:
         for service, url in [(service, role_url(service, services, os.environ)) for service in services]:
             heads = restored.begin(service, url)
             sys.stdout.write(f"{service}: {len(heads)} topics go on beyond every number that was ever heard\n")
-    except (restored.StillRunningError, UnknownAddressError) as fault:
+    except (restored.NotBegunError, UnknownAddressError) as fault:
         sys.stderr.write(f"{fault}\n")
         return 1
     return 0

@@ -12,16 +12,20 @@ from shared.restored import begin_anew
 CONNECT_SECONDS = 10
 
 
-class StillRunningError(RuntimeError):
-    """The service has to be stopped first."""
+class NotBegunError(RuntimeError):
+    """The service still runs, Postgres can't be reached, or the schema is not there; nothing was changed."""
 
 
 def begin(service: str, url: str) -> dict[str, int]:
-    """See shared/restored.py. `url` is the libpq URL of the service's role. Raises StillRunningError or asyncpg's errors."""
+    """See shared/restored.py. `url` is the libpq URL of the service's role. Raises NotBegunError."""
     try:
         return asyncio.run(_begin(service, url))
     except InUse as fault:
-        raise StillRunningError(str(fault)) from fault
+        raise NotBegunError(str(fault)) from fault
+    except asyncpg.UndefinedTableError as fault:
+        raise NotBegunError(f"{service} has no such outbox here ({fault}); restore its schema and migrate it first") from fault
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as fault:
+        raise NotBegunError(f"{service}: {fault or type(fault).__name__}") from fault
 
 
 async def _begin(service: str, url: str) -> dict[str, int]:

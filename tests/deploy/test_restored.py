@@ -18,9 +18,9 @@ def urls(postgres: PostgresServer) -> dict[str, str]:
     return postgres.create(PRODUCERS)
 
 
-def restored(urls: Mapping[str, str]) -> "subprocess.CompletedProcess[str]":
+def restored(urls: Mapping[str, str], *services: str) -> "subprocess.CompletedProcess[str]":
     told = {f"ASSAY_{name.upper()}_POSTGRES_URL": urls[name] for name in PRODUCERS}
-    command = [sys.executable, "-m", "deploy.docker.service", "restored", *PRODUCERS]
+    command = [sys.executable, "-m", "deploy.docker.service", "restored", *services]
     environment = {**inherited_environment(), **python_environment(), **told}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
@@ -48,3 +48,24 @@ async def test_it_refuses_while_a_service_runs(urls: dict[str, str]) -> None:
     finally:
         await relay.close()
     assert (done.returncode, done.stderr) == (1, "scoring is running; stop it first\n")
+
+
+def test_who_has_no_outbox_is_not_taken(urls: dict[str, str]) -> None:
+    done = restored(urls, "reporting")
+    assert done.returncode == 2
+    assert "restored [catalog|runner|scoring ...]" in done.stderr
+
+
+def test_a_database_that_is_still_empty_is_told_as_such(postgres: PostgresServer) -> None:
+    empty = postgres.create([])["assay"]
+    done = restored(dict.fromkeys(PRODUCERS, empty))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "restore its schema" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_is_away_is_told_as_such() -> None:
+    done = restored(dict.fromkeys(PRODUCERS, "postgresql://nobody:none@127.0.0.1:1/assay"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("catalog: ")
+    assert "Traceback" not in done.stderr
