@@ -22,6 +22,7 @@ from tests.bench.gateway import BenchFailedError, Gateway
 from tests.bench.million import last_page
 from tests.bench.reads import rest_reads
 from tests.bench.recordings import recorded_run
+from tests.bench.scaling import cost_of_a_case
 from tests.bench.sharing import shared_runs
 from tests.stacks import temporary_stack
 
@@ -39,6 +40,7 @@ def _measures(pids: Path) -> Mapping[str, tuple[str, Measure]]:
         "e": ("a run with 1,000,000 results", last_page),
         "f": ("10,000 cases that a client records", partial(recorded_run, pid_file=pids)),
         "g": ("one run shared by two runners and two scorers", shared_runs),
+        "h": ("what a case costs, for deploy/SCALING.md", cost_of_a_case),
     }
 
 
@@ -55,7 +57,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", default="", metavar="a,b,…", help="the cases to measure: a to g; all without it")
+    parser.add_argument("--only", default="", metavar="a,b,…", help="the cases to measure: a to h; all without it")
     parser.add_argument("--running", action="store_true", help="measure the stack of `make up` instead of one of its own")
     return parser.parse_args()
 

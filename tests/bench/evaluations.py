@@ -146,9 +146,9 @@ def endpoint_runs(bench: Evaluations, pid_file: Path) -> Iterator[Figure]:
 
 
 @contextlib.contextmanager
-def endpoint(delay_seconds: float = 0.05) -> Iterator[str]:
-    """The URL of a mock endpoint in a process of its own."""
-    command = [sys.executable, "-m", "tests.bench.mock_endpoint", str(delay_seconds)]
+def endpoint(delay_seconds: float = 0.05, answer: str = "ok", spread: float = 0.0) -> Iterator[str]:
+    """The URL of a mock endpoint in a process of its own, which answers in this Manner."""
+    command = [sys.executable, "-m", "tests.bench.mock_endpoint", str(delay_seconds), answer, str(spread)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as mock:
         try:
             yield f"http://127.0.0.1:{int(mock.stdout.readline()) if mock.stdout else 0}"

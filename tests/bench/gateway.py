@@ -21,8 +21,8 @@ class BenchFailedError(RuntimeError):
 class Gateway:
     """Asks as the stack's first workspace."""
 
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self.env = env
+    def __init__(self, env: Mapping[str, str], poll_seconds: float = POLL_SECONDS) -> None:
+        self.env, self._poll_seconds = env, poll_seconds
         self.address = urlsplit(env["ASSAY_URL"])
         self._headers = {"authorization": f"Bearer {env['ASSAY_TOKEN']}"}
         self._connection = http.client.HTTPConnection(self.address.hostname or "", self.address.port, timeout=PATIENCE_SECONDS)
@@ -52,7 +52,7 @@ class Gateway:
         while (run := self.get(f"/v1/evaluation/runs/{run_id}"))["status"] not in ENDED:
             if time.monotonic() > deadline:
                 raise BenchFailedError(f"the run had {run['completed_cases']} of {run['total_cases']} results after {timeout:g} s")
-            time.sleep(POLL_SECONDS)
+            time.sleep(self._poll_seconds)
         return run
 
     def _asked(self, method: str, path: str, body: bytes | None = None, content_type: str = "") -> Json:

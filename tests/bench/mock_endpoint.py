@@ -1,4 +1,4 @@
-"""A chat endpoint that answers `ok` after 50 ms, or so many seconds as are named: `python -m tests.bench.mock_endpoint [0.2]`
+"""A chat endpoint that answers `ok` after 50 ms, or as it is told: `python -m tests.bench.mock_endpoint [SECONDS [ANSWER [SPREAD]]]`
 prints its port and serves until stdin ends.
 
 A bare asyncio protocol, since it shares the machine with what is measured. GET /stats tells what it saw and its own CPU time.
@@ -6,15 +6,14 @@ A bare asyncio protocol, since it shares the machine with what is measured. GET 
 
 import asyncio
 import json
+import random
 import sys
 import time
+from dataclasses import dataclass, field
 from typing import cast
 
 import uvloop
 
-DELAY_SECONDS = 0.05
-CHOICE = {"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}
-ANSWER = json.dumps({"id": "bench", "object": "chat.completion", "model": "bench", "choices": [CHOICE]}).encode()
 HEAD_END = b"\r\n\r\n"
 LENGTH = b"content-length:"
 
@@ -23,7 +22,27 @@ def _response(body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
-CHAT = _response(ANSWER)
+@dataclass(frozen=True)
+class Manner:
+    """How it answers."""
+
+    seconds: float = 0.05
+    """What a call takes on the mean."""
+    answer: str = "ok"
+    spread: float = 0.0
+    """Calls take evenly from 1 - spread to 1 + spread times that: without it, calls that begin together stay together for ever."""
+    dice: random.Random = field(default_factory=lambda: random.Random(1))  # noqa: S311 - the same times in every measurement
+
+    @property
+    def delay(self) -> float:
+        """Seconds that the next call takes."""
+        return self.seconds * self.dice.uniform(1 - self.spread, 1 + self.spread)
+
+    @property
+    def response(self) -> bytes:
+        """The answer as HTTP."""
+        choice = {"index": 0, "message": {"role": "assistant", "content": self.answer}, "finish_reason": "stop"}
+        return _response(json.dumps({"id": "bench", "object": "chat.completion", "model": "bench", "choices": [choice]}).encode())
 
 
 class Seen:
@@ -40,8 +59,9 @@ class Seen:
 class Endpoint(asyncio.Protocol):
     """One kept-alive connection."""
 
-    def __init__(self, seen: Seen, loop: asyncio.AbstractEventLoop, delay: float) -> None:
-        self._seen, self._loop, self._delay, self._rest = seen, loop, delay, b""
+    def __init__(self, seen: Seen, loop: asyncio.AbstractEventLoop, manner: Manner) -> None:
+        self._seen, self._loop, self._manner, self._rest = seen, loop, manner, b""
+        self._chat = manner.response
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,11 +83,11 @@ class Endpoint(asyncio.Protocol):
         seen.calls += 1
         seen.now += 1
         seen.most = max(seen.most, seen.now)
-        self._loop.call_later(self._delay, self._answer)
+        self._loop.call_later(self._manner.delay, self._answer)
 
     def _answer(self) -> None:
         self._seen.now -= 1
-        self._write(CHAT)
+        self._write(self._chat)
 
     def _write(self, content: bytes) -> None:
         if self._transport and not self._transport.is_closing():
@@ -86,9 +106,9 @@ def _end_of_request(buffer: bytes) -> int | None:
     return end if len(buffer) >= end else None
 
 
-async def _serve(delay: float) -> None:
+async def _serve(manner: Manner) -> None:
     loop, seen = asyncio.get_running_loop(), Seen()
-    server = await loop.create_server(lambda: Endpoint(seen, loop, delay), "127.0.0.1", 0, backlog=1024)
+    server = await loop.create_server(lambda: Endpoint(seen, loop, manner), "127.0.0.1", 0, backlog=1024)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
     # Whoever started it holds the other end of stdin: it can't outlive him.
@@ -96,4 +116,5 @@ async def _serve(delay: float) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(float(sys.argv[1]) if len(sys.argv) > 1 else DELAY_SECONDS))
+    kinds = (float, str, float)
+    uvloop.run(_serve(Manner(*(kind(value) for kind, value in zip(kinds, sys.argv[1:], strict=False)))))

@@ -4,8 +4,7 @@ import contextlib
 import json
 import os
 import threading
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -54,19 +53,12 @@ class Watch:
     @property
     def cpu(self) -> dict[str, float]:
         """Process name -> CPU seconds since the block began."""
-        return {name: seconds - self._cpu.get(name, 0.0) for name, seconds in self._cpu_now().items()}
+        return {name: seconds - self._cpu.get(name, 0.0) for name, seconds in cpu_seconds(self._pids).items()}
 
     @property
     def others(self) -> float:
         """CPU seconds since the block began that went to everything but the stack: the bench, its mock, and whatever else runs here."""
-        return max(0.0, _busy_seconds() - self._busy - sum(self.cpu.values()))
-
-    def _cpu_now(self) -> dict[str, float]:
-        totals: dict[str, float] = defaultdict(float)
-        for name, pid in self._pids.items():
-            for each in _tree(pid) if name == "postgres" else (pid,):
-                totals[name] += _cpu_seconds(each)
-        return dict(totals)
+        return max(0.0, busy_seconds() - self._busy - sum(self.cpu.values()))
 
     def _sample(self) -> None:
         while True:
@@ -78,7 +70,7 @@ class Watch:
         for pid in self._pids.values():
             with contextlib.suppress(*GONE):
                 (PROC / str(pid) / "clear_refs").write_text(RESET_PEAK)
-        self._cpu, self._busy = self._cpu_now(), _busy_seconds()
+        self._cpu, self._busy = cpu_seconds(self._pids), busy_seconds()
         self._sampler.start()
         return self
 
@@ -94,6 +86,11 @@ def cpu_figure(case: str, what: str, watch: Watch, count: int) -> Figure:
     shown = {name: value for name, value in each.items() if value >= most * LITTLE}
     note = f"{by_name(shown, 'ms', 2)}; everything else on the machine took {watch.others:.1f} s of CPU"
     return Figure(case, what, f"{most:.2f} ms", note=note)
+
+
+def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    """Process name -> CPU seconds since it was started; of Postgres with its sessions, those that have ended too."""
+    return {name: sum(map(_cpu_seconds, _tree(pid) if name == "postgres" else (pid,))) for name, pid in pids.items()}
 
 
 def memory(name: str, pid: int) -> float:
@@ -126,11 +123,12 @@ def _cpu_seconds(pid: int) -> float:
     for line in _lines(pid, "stat"):
         # The name in parentheses may hold spaces.
         fields = line.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        # Its own, then that of its children that have ended: Postgres's autovacuum works in some that come and go.
+        return sum(map(int, fields[11:15])) / TICKS
     return 0.0
 
 
-def _busy_seconds() -> float:
+def busy_seconds() -> float:
     """CPU seconds that all cores together have spent on anything since they were started."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
