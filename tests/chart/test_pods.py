@@ -139,6 +139,24 @@ def test_hooks_use_nothing_that_helm_makes_after_them() -> None:
     assert job.owner["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
 
 
+NODES = ("nodeSelector", "tolerations", "affinity", "priorityClassName")
+WITH_A_TEST = ("gateway.tls.clientCertificates=false",)
+"""A gateway that asks for certificates has none."""
+
+
+@pytest.mark.parametrize("component", ["migrations", "test"])
+def test_hooks_go_where_the_services_go(component: str) -> None:
+    hook, service = (render("everything", settings=WITH_A_TEST).workload(name) for name in (component, "catalog"))
+    assert {part: hook.spec[part] for part in NODES} == {part: service.spec[part] for part in NODES}
+    assert hook.metadata["labels"]["cost"] == "shared"
+    assert hook.metadata["annotations"]["team"] == "evaluation"
+
+
+def test_what_the_test_says_can_still_be_read_when_it_is_over() -> None:
+    policy = render("defaults").workload("test").owner["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+    assert policy == "before-hook-creation"
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_no_object_holds_a_secret(case: str) -> None:
     assert render(case).of("Secret") == []

@@ -82,11 +82,37 @@ def test_older_versions_of_kubernetes_are_refused() -> None:
         ("nats.eventsBytes=1.5", "eventsBytes"),
         ("services.runner.terminationGracePeriodSeconds=35", "must be more than 35"),
         ("gateway.terminationGracePeriodSeconds=25", "must be more than 25"),
+        ("ingress.host=https://example.com", "host"),
+        ("ingress.host=example.com:8080", "host"),
     ],
 )
 def test_wrong_values_are_refused(setting: str, complaint: str) -> None:
     with pytest.raises(RefusedError, match=complaint):
         render("defaults", settings=(setting,))
+
+
+@pytest.mark.parametrize("release", ["1assay", "my.release"])
+def test_a_release_whose_name_no_service_may_have_is_told_what_to_set(release: str) -> None:
+    with pytest.raises(RefusedError, match="fullnameOverride"):
+        helm("template", release, str(CHART))
+    assert "name: other-gateway" in helm("template", release, str(CHART), "--set=fullnameOverride=other")
+
+
+def test_the_longest_name_of_a_release_leaves_room_for_what_comes_behind() -> None:
+    documents = yaml.load_all(helm("template", "a" * 53, str(CHART), *values_of("everything")), yaml.CSafeLoader)
+    names = [document["metadata"]["name"] for document in documents if document]
+    assert max(len(name) for name in names) <= LABEL_BYTES
+
+
+LABEL_BYTES = 63
+"""Of the name of a Service, and of whatever a Job's name becomes a label of."""
+
+
+def test_an_ingress_may_have_a_wildcard_for_its_host() -> None:
+    settings = ("ingress.enabled=true", "ingress.host=*.example.com", "ingress.tlsSecret=some")
+    (ingress,) = render("defaults", settings=settings).of("Ingress")
+    assert ingress["spec"]["rules"][0]["host"] == "*.example.com"
+    assert ingress["spec"]["tls"][0]["hosts"] == ["*.example.com"]
 
 
 def test_a_gateway_with_tls_is_not_told_of_a_url_without() -> None:

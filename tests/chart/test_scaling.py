@@ -54,3 +54,16 @@ def test_what_has_several_processes_is_drained_one_by_one(case: str, guarded: in
     budgets = render(case).of("PodDisruptionBudget")
     assert len(budgets) == guarded
     assert all(budget["spec"]["maxUnavailable"] == 1 for budget in budgets)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (("gateway.hpa.enabled=true", "gateway.hpa.minReplicas=9"), "gateway: maxReplicas of hpa"),
+        (("defaults.hpa.enabled=true", "defaults.hpa.maxReplicas=1"), "catalog: maxReplicas of hpa"),
+        (("services.runner.keda.enabled=true", "services.runner.keda.minReplicas=20"), "runner: maxReplicas of keda"),
+    ],
+)
+def test_bounds_that_exclude_each_other_are_refused(settings: tuple[str, ...], complaint: str) -> None:
+    with pytest.raises(RefusedError, match=complaint):
+        render("defaults", settings=settings)

@@ -31,7 +31,7 @@ imagePullSecrets: {{- range . }}
 {{- end }}
 {{- end -}}
 
-{{- /* Where pods of a component go: dict "root" $ "component" name "options" values. */ -}}
+{{- /* Where pods of a component that goes on running go: dict "root" $ "component" name "options" values. */ -}}
 {{- define "assay.placement" -}}
 topologySpreadConstraints:
 {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
@@ -42,16 +42,21 @@ topologySpreadConstraints:
     matchLabelKeys: [pod-template-hash]
     labelSelector: {matchLabels: {{ include "assay.selector" (dict "root" $.root "component" $.component) | fromYaml | toJson }}}
 {{- end }}
-{{- with .options.nodeSelector }}
+{{- include "assay.nodes" .options }}
+{{- end -}}
+
+{{- /* On which nodes a pod may run, and who gives way to it, as values say; begins with a line's end where they say anything. */ -}}
+{{- define "assay.nodes" -}}
+{{- with .nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .options.tolerations }}
+{{- with .tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .options.affinity }}
+{{- with .affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .options.priorityClassName }}
+{{- with .priorityClassName }}
 priorityClassName: {{ . }}
 {{- end }}
 {{- end -}}
@@ -81,17 +86,21 @@ priorityClassName: {{ . }}
 
 {{- /* Head of a pod template: dict "root" $ "component" name "options" values "settings" what its ConfigMap holds. */ -}}
 {{- define "assay.podMetadata" -}}
-labels:
-  {{- include "assay.selector" . | nindent 2 }}
-  app.kubernetes.io/part-of: assay
-  {{- with .options.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+labels: {{- include "assay.podLabels" . | nindent 2 }}
 annotations:
   checksum/config: {{ .settings | sha256sum }}
   {{- with .options.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
+{{- end -}}
+
+{{- /* The labels of a pod: dict "root" $ "component" name "options" values. */ -}}
+{{- define "assay.podLabels" -}}
+{{ include "assay.selector" . }}
+app.kubernetes.io/part-of: assay
+{{- with .options.podLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- /* Nobody leaves before another is ready. */ -}}
