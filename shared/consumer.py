@@ -24,6 +24,8 @@ from shared.topics import Topic
 
 NAK_SECONDS = 1.0
 GIVEN_BACK_SECONDS = 0.1
+HAND_ON_SECONDS = 1.0
+"""What comes while something is handled waits here for so long at most."""
 WATCH_SECONDS = 2.0
 OVERDUE_SECONDS = 15.0
 SURELY_LOST_SECONDS = 600.0
@@ -160,12 +162,14 @@ async def _to_the_end(delivering: Coroutine[Any, Any, None], puller: Puller) -> 
     """Cancelled, it lets what was begun end: a judge has been paid, or the transaction is about to commit. All else is given back."""
     task = asyncio.create_task(delivering)
     try:
-        await asyncio.shield(task)
+        while not (await asyncio.wait({task}, timeout=HAND_ON_SECONDS))[0]:
+            await puller.hand_on()
     except asyncio.CancelledError:
         await asyncio.gather(puller.give_back(), asyncio.wait({task}, timeout=FINISH_SECONDS))
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         raise
+    task.result()
 
 
 @contextlib.asynccontextmanager

@@ -116,13 +116,16 @@ class Puller:
 
     async def give_back(self) -> None:
         """Returns what arrived and was never taken, and what still comes, so that another process gets it at once."""
-        while not self._queue.empty():
-            await self._return(self._queue.get_nowait())
+        await self.hand_on()
         await self._let_expire()
         subscription, self._subscription = self._subscription, None
         if subscription is not None:
             with contextlib.suppress(*OUTAGES):
                 await asyncio.wait_for(subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
+        await self.hand_on()
+
+    async def hand_on(self) -> None:
+        """Returns what arrived and was not taken yet: whoever is busy for long keeps it from others, or lets its ack_wait run out."""
         while not self._queue.empty():
             await self._return(self._queue.get_nowait())
 

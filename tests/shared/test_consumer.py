@@ -98,6 +98,22 @@ async def test_events_handled_one_by_one_are_all_kept_alive(ends: tuple[str, str
     assert len(good) <= 2 * len(named(4))  # in the batch that failed, then alone; never again
 
 
+async def test_what_comes_while_a_handler_is_slow_goes_to_another(
+    ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(consumer, "FINISH_SECONDS", 0.2)
+    nats_server.wipe()
+    async with hop(ends, nats_server.url, ack_wait=60) as running:
+        running.slow = 60.0
+        running.begin(running.ear.hear(running.hearing()))
+        await running.say("slow")
+        await until(lambda: bool(running.heard))
+        running.slow = 0.0
+        running.begin(running.ear.hear(running.hearing()))
+        await running.say(*named(20))  # NATS sends some of them where there was room a moment ago
+        await running.until_effects(named(20), within=15)
+
+
 async def test_a_slow_handler_is_no_gap(running: Hop) -> None:
     running.slow = 0.4
     running.begin(running.ear.hear(running.hearing(batch=5)), running.watch(overdue_after=0.5).watch([running.hearing()]))
