@@ -313,7 +313,7 @@ class Worker:
         with contextlib.suppress(Exception):
             for run_id, fences in unfinished:
                 await execution.give_back(self._database, run_id, fences)
-            await self._nak(orders, GIVEN_BACK_SECONDS)
+        await self._nak(orders, GIVEN_BACK_SECONDS)
 
     async def _nak(self, orders: Sequence[Order], seconds: float) -> None:
         # Never without a delay: a bare nak comes back within a millisecond.

@@ -149,6 +149,22 @@ async def test_a_worker_that_ends_gives_back_what_takes_too_long(shop: Shop, mon
     assert found[0]["expiries"] == 0
 
 
+async def test_tickets_are_returned_at_the_end_though_postgres_is_away(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executing, "FINISH_SECONDS", 0.2)
+    shop.there.says(Answer(chat("x"), seconds=30))
+    shop.database = Database(await open_pool(shop.url, 4))
+    _, worker = await shop.a_worker()
+    await shop.run(1)
+    await until(lambda: shop.there.at_once == 1)
+    returned = await shop.broker.client.subscribe(f"$JS.ACK.{TICKETS.stream}.{DURABLE}.>")
+    await shop.broker.client.flush()
+    await shop.database.close()
+    await ended(worker)
+    said = [await returned.next_msg(5)]
+    while not said[-1].data.startswith(b"-NAK"):
+        said.append(await returned.next_msg(5))
+
+
 async def test_long_calls_keep_their_leases(shop: Shop) -> None:
     shop.there.says(Answer(chat("x"), seconds=LEASE.total_seconds() * 1.7))
     await shop.a_worker()
