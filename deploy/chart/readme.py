@@ -36,6 +36,13 @@ helm test assay -n assay --logs
 that one, out of the endpoints, serves on for `preStopSeconds` before it is told to drain. **Rollback**: `helm rollback`; migrations
 only ever add, so the release before runs on the newer schema.
 
+**Several releases** may share a namespace: names, selectors and policies are each one's own. They may not share a database or a NATS
+account: schemas and streams have the same names in all.
+
+**Model endpoints with a private authority**: mount a bundle (your authority and the public ones you want) by `extraVolumes` of runner and
+scoring, and name it in `extraEnv` as SSL_CERT_FILE. Proxies of the environment are ignored, since they would call for a service
+what it may not call itself; a gateway to models is reached as an endpoint, by `config.allowedNetworks`.
+
 ## Values
 
 Written from values.yaml by `python -m deploy.chart.readme`. Anything else is refused (`values.schema.json`). What is under
