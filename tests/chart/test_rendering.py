@@ -75,7 +75,7 @@ def test_older_versions_of_kubernetes_are_refused() -> None:
         ("tls.enabled=true", "existingSecret"),
         ("ingress.enabled=true", "host"),
         ("secrets.auth.existingSecret=", "existingSecret"),
-        ("services.catalog.keda.enabled=true", "catalog"),
+        ("services.catalog.keda.enabled=true", "keda needs a backlog"),
         ("defaults.resources.limits.memory=", "memory"),
         ("gateway.tls.enabled=true", "existingSecret"),
         ("nats.eventsBytes=0", "eventsBytes"),
@@ -130,7 +130,6 @@ OPEN = {
     "$.$defs.objects.items",  # a toleration, a volume: Kubernetes knows what is in them
     *(f"$.$defs.peers.items.properties.{name}" for name in ("podSelector", "namespaceSelector")),
     "$.$defs.service.properties.affinity",
-    "$.$defs.unqueued.properties.affinity",
     "$.properties.gateway.properties.affinity",
 }
 
