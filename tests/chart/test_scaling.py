@@ -25,7 +25,7 @@ def test_one_counts_the_pods(case: str) -> None:
     ],
 )
 def test_both_autoscalers_at_once_are_refused(settings: tuple[str, ...]) -> None:
-    with pytest.raises(RefusedError, match="services.runner: hpa and keda exclude each other"):
+    with pytest.raises(RefusedError, match="runner: hpa and keda exclude each other"):
         render("defaults", settings=settings)
 
 
