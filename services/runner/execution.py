@@ -18,7 +18,7 @@ from services.runner.calls import Caller
 from services.runner.entities import CONVERSATION, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
-from services.runner.orders import Held, Load, Order, read_order
+from services.runner.orders import Held, Issues, Load, Order, read_order
 from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe, tracing
@@ -52,6 +52,7 @@ class Worker:
         self._together = Together(database, lease)
         self._freed = asyncio.Event()
         self._leaving = False
+        self._issues = Issues()
 
     async def run(self) -> None:
         """Works until cancelled; then lets calls that are under way end, and gives back what it still has."""
@@ -126,7 +127,7 @@ class Worker:
     async def _execute(self, run_id: UUID, held: Held) -> None:
         orders = held.orders
         if not self._caller.has_room(orders[0].ticket, Load.of(self._held, orders[0].ticket)):
-            await self._nak(orders, BUSY_NAK_SECONDS)
+            await self._wait(orders)
             return
         held.left = sum(order.calls for order in orders)
         ranges = [order.range for order in orders]
@@ -144,6 +145,15 @@ class Worker:
             await execution.give_back(self._database, run_id, held.fences)
             held.fences, held.lost = {}, True
         await self._settle(held, claimed_all=len(claimed) == sum(len(each.ords) for each in ranges))
+
+    async def _wait(self, orders: Sequence[Order]) -> None:
+        """Returns tickets that there is no room for; of a ticket that was issued again, the latest message alone waits on."""
+        for order in orders:
+            if self._issues.superseded(order.ticket):
+                with contextlib.suppress(*OUTAGES):
+                    await order.message.ack()
+            else:
+                await self._nak([order], BUSY_NAK_SECONDS)
 
     async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
         """What may be taken of these ranges. Cancelled in the middle, it gives back what it got."""

@@ -13,6 +13,8 @@ from nats.aio.msg import Msg
 from assay.runner.internal.v1 import events_pb2
 from services.runner.entities import Range, held_for
 
+MOST_ISSUES = 20_000
+
 log = logging.getLogger(__name__)
 
 
@@ -86,3 +88,21 @@ class Load:
         beside = [each for each in held if each.orders[0].ticket.connection_id == ticket.connection_id]
         ours = sum(each.slots for each in beside if each.orders[0].ticket.run_id == ticket.run_id)
         return cls(ours, sum(each.slots for each in beside))
+
+
+class Issues:
+    """The latest issue of each ticket that was seen to wait. A ticket that waits for long is issued again and again, and each of its
+    messages would go round for as long as it does: those before the latest are needed no more.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[tuple[str, int], int] = {}
+
+    def superseded(self, ticket: events_pb2.Ticket) -> bool:
+        """Whether a later issue of this ticket waits as well."""
+        name = (ticket.run_id, ticket.number)
+        latest = max(ticket.epoch, self._latest.pop(name, 0))
+        self._latest[name] = latest  # last, as one that was just seen
+        if len(self._latest) > MOST_ISSUES:
+            del self._latest[next(iter(self._latest))]
+        return ticket.epoch < latest

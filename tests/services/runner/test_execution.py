@@ -307,6 +307,32 @@ async def test_tickets_that_nats_lost_are_issued_again(shop: Shop) -> None:
     assert await state(shop.database, run) == "running"
 
 
+async def test_a_ticket_that_waits_for_long_waits_as_one_message(shop: Shop) -> None:
+    shop.there.says(Answer(chat("late"), seconds=60))
+    await shop.a_worker()
+    large = await shop.run(16)
+    await shop.until_leased(large, 16)
+    waiting = await shop.run(8, target=large.target)
+    reconciler = Reconciler(shop.database, shop.asked.catalog, Completion(shop.database), LEASE)
+    for _ in range(2):
+        await expire_tickets(shop.database)
+        await reconciler.tickets()
+
+    async def one_each() -> bool:
+        async with shop.database.connection() as connection:
+            tickets: int = await connection.fetchval("SELECT count(*) FROM tickets")
+            return await shop.in_queue() == tickets
+
+    async def issued_again() -> bool:
+        async with shop.database.connection() as connection:
+            again = "SELECT min(epoch) FROM tickets WHERE run_id = $1"
+            told = "SELECT count(*) FROM outbox WHERE published_at IS NULL"
+            return (await connection.fetchval(again, waiting.id), await connection.fetchval(told)) == (3, 0)
+
+    await until(issued_again)
+    await until(one_each)
+
+
 async def test_messages_of_a_ticket_that_come_often_execute_it_once(shop: Shop) -> None:
     run = await shop.run(12)
     message = events_pb2.Ticket(
