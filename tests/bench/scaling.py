@@ -15,7 +15,8 @@ from tests.stacks import temporary_stack
 DENSE, SPARSE = 10_000, 1_500
 AT_ONCE = 50
 TARGET_SECONDS = 2.0
-# As a language model does: half of the time at least, half as much again at most.
+# As a language model does: half of the time at least, half as much again at most. Calls that all took the same would come back
+# in waves, and their large batches would halve the cost.
 SPREAD = 0.5
 REST_SECONDS = 20.0
 # A read costs what several cases cost, so there are few.
