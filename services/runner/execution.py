@@ -18,7 +18,7 @@ from services.runner.calls import Caller
 from services.runner.entities import CONVERSATION, SCENARIO, ClaimedCase, Executed, Range, Run, Turn
 from services.runner.governor import Governor
 from services.runner.operations import execution
-from services.runner.orders import Held, Issues, Load, Order, read_order
+from services.runner.orders import Held, Issues, Load, Order, Returns, read_order
 from services.runner.simulation import Simulation
 from services.runner.together import Together
 from shared import observe, tracing
@@ -33,7 +33,7 @@ CANCELLED_SUBJECT = "assay.cancelled"
 MAX_TICKETS = 64
 BUILTIN_BATCH = 8
 FLUSH_SECONDS = 0.2
-BUSY_NAK_SECONDS = 0.25
+FAILED_NAK_SECONDS = 0.25
 LEASED_NAK_SECONDS = 3.0
 GIVEN_BACK_SECONDS = 0.1
 FINISH_LOOK_SECONDS = 0.1
@@ -53,6 +53,7 @@ class Worker:
         self._freed = asyncio.Event()
         self._leaving = False
         self._issues = Issues()
+        self._returns = Returns()
 
     async def run(self) -> None:
         """Works until cancelled; then lets calls that are under way end, and gives back what it still has."""
@@ -122,7 +123,7 @@ class Worker:
             log.warning("tickets were not executed", extra={"fault": repr(fault)})
             with contextlib.suppress(Exception):
                 await execution.give_back(self._database, run_id, held.fences)
-            await self._nak(held.orders, BUSY_NAK_SECONDS)
+            await self._nak(held.orders, FAILED_NAK_SECONDS)
 
     async def _execute(self, run_id: UUID, held: Held) -> None:
         orders = held.orders
@@ -153,7 +154,8 @@ class Worker:
                 with contextlib.suppress(*OUTAGES):
                     await order.message.ack()
             else:
-                await self._nak([order], BUSY_NAK_SECONDS)
+                now = asyncio.get_running_loop().time()
+                await self._nak([order], self._returns.seconds(order.ticket.connection_id, now))
 
     async def _claim(self, run_id: UUID, ranges: Sequence[Range]) -> tuple[Run | None, list[ClaimedCase]]:
         """What may be taken of these ranges. Cancelled in the middle, it gives back what it got."""

@@ -13,6 +13,8 @@ from nats.aio.msg import Msg
 from assay.runner.internal.v1 import events_pb2
 from services.runner.entities import Range, held_for
 
+SOON_SECONDS, APART_SECONDS = 0.25, 0.005
+MOST_CONNECTIONS = 1_000
 MOST_ISSUES = 20_000
 
 log = logging.getLogger(__name__)
@@ -88,6 +90,23 @@ class Load:
         beside = [each for each in held if each.orders[0].ticket.connection_id == ticket.connection_id]
         ours = sum(each.slots for each in beside if each.orders[0].ticket.run_id == ticket.run_id)
         return cls(ours, sum(each.slots for each in beside))
+
+
+class Returns:
+    """When tickets that there was no room for come again: those of one connection one after the other, so that one always comes
+    soon, and however many wait they cost no more messages.
+    """
+
+    def __init__(self) -> None:
+        self._last: dict[str, float] = {}
+
+    def seconds(self, connection_id: str, now: float) -> float:
+        """Seconds until the next one of this connection; `now` is of the event loop's clock."""
+        comes = max(now + SOON_SECONDS, self._last.pop(connection_id, 0.0) + APART_SECONDS)
+        self._last[connection_id] = comes  # last, as one that was just used
+        while len(self._last) > MOST_CONNECTIONS:
+            del self._last[next(iter(self._last))]
+        return comes - now
 
 
 class Issues:
