@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import dataclass
 
 import orjson
 from nats.aio.msg import Msg
@@ -21,6 +22,67 @@ LATE_SECONDS = 5.0
 """A busy server lets a request expire so much later than we count at most."""
 
 
+@dataclass
+class _Request:
+    room: int
+    left: int
+    until: float
+    """By the event loop's clock: then NATS has ended it, however late."""
+
+
+class _Requests:
+    """What NATS was asked for. A message doesn't tell which request it answers, only a status does: `wanted`, what may still come
+    before it is time to ask again, is of the last one alone, so that a request which died with its server holds up nothing.
+    """
+
+    def __init__(self) -> None:
+        self.last = 0
+        self.wanted = 0
+        self._open: dict[int, _Request] = {}
+
+    @property
+    def open(self) -> bool:
+        """Whether NATS may still answer any of them."""
+        return bool(self._open)
+
+    def add(self, room: int, now: float, until: float) -> int:
+        """The number of another one."""
+        while self._open and (oldest := self._open[next(iter(self._open))]).until < now:
+            # Lost, or it would have been ended: what was counted for it came for those after it.
+            del self._open[next(iter(self._open))]
+            for _ in range(oldest.room - oldest.left):
+                self._count()
+        self.last += 1
+        self.wanted = room
+        self._open[self.last] = _Request(room, room, until)
+        return self.last
+
+    def answered(self) -> None:
+        """A message came."""
+        self.wanted = max(0, self.wanted - 1)
+        self._count()
+
+    def _count(self) -> None:
+        """NATS answers the oldest first, and says nothing when it has answered in full."""
+        number = next(iter(self._open), None)
+        if number is not None:
+            self._open[number].left -= 1
+            if not self._open[number].left:
+                del self._open[number]
+
+    def ended(self, number: int) -> None:
+        """A status came for this one; those before it had ended by then."""
+        if number == self.last:
+            self.wanted = 0
+        for each in [each for each in self._open if each <= number]:
+            del self._open[each]
+
+    def forget(self) -> None:
+        """Whoever would answer is gone."""
+        self.wanted = 0
+        self._open.clear()
+
+
 class Puller:
     """Never asks for more than the caller has room for.
 
@@ -34,10 +96,8 @@ class Puller:
         self._subscription: Subscription | None = None
         self._gone: NotFoundError | None = None
         self._inbox = ""
-        self._last = 0
+        self._requests = _Requests()
         self._deadline = 0.0
-        self._open: dict[int, int] = {}
-        """Requests that NATS may still answer, oldest first, and with how many messages."""
 
     async def fetch(self, room: int, wait: float) -> list[Msg]:
         """At most `room` messages; empty after `wait` seconds without any. Raises what NATS says."""
@@ -64,24 +124,22 @@ class Puller:
                     message = await self._queue.get()
             except TimeoutError:
                 break
-            if not self._take(message, messages) and self._last not in self._open:
+            if not self._take(message, messages) and not self._requests.wanted:
                 break
         return messages
 
     async def _ask(self, room: int, wait: float) -> None:
         now = asyncio.get_running_loop().time()
-        if self._last in self._open and now < self._deadline:
+        if self._requests.wanted and now < self._deadline:
             return
         if not self._inbox:
             await self._broker.ready()
             await self._declare()
-        for request in [each for each in self._open if each < self._last]:
-            del self._open[request]  # one before the last has expired by now, however late
-        self._last += 1
+        self._deadline = now + wait + MARGIN_SECONDS
+        number = self._requests.add(room, now, self._deadline + LATE_SECONDS)  # first: cancelled in the middle, it may have been sent
         body = {"batch": room, "expires": int(wait * 1e9)}
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._topic.stream}.{self._durable}"
-        self._open[self._last], self._deadline = room, now + wait + MARGIN_SECONDS  # first: cancelled in the middle, it may have been sent
-        await self._broker.client.publish(subject, orjson.dumps(body), reply=f"{self._inbox}.{self._last}")
+        await self._broker.client.publish(subject, orjson.dumps(body), reply=f"{self._inbox}.{number}")
 
     async def _declare(self) -> None:
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
@@ -93,25 +151,17 @@ class Puller:
         """Sorts a message from a status; a status ends its request."""
         status = (message.headers or {}).get("Status")
         if status is None or message.data:
-            self._count()
+            self._requests.answered()
             messages.append(message)
             return True
-        self._open.pop(int(message.subject.rpartition(".")[2]), None)
+        self._requests.ended(int(message.subject.rpartition(".")[2]))
         if status in {NO_RESPONDERS, "409"}:
             raise NotFoundError(description=f"consumer {self._durable} is gone: {status}")
         return False
 
-    def _count(self) -> None:
-        """A message came: NATS answers the oldest request first, and says nothing when it is answered in full."""
-        oldest = next(iter(self._open), None)
-        if oldest is not None:
-            self._open[oldest] -= 1
-            if not self._open[oldest]:
-                del self._open[oldest]
-
     async def redeclare(self) -> None:
         """Declares stream and consumer again, after NATS said that one is missing. Raises what NATS says."""
-        self._open.clear()
+        self._requests.forget()
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
 
     async def give_back(self) -> None:
@@ -134,7 +184,7 @@ class Puller:
         the consumer in a cluster learns of it a moment later, and meanwhile sends them to nobody.
         """
         ends = self._deadline + LATE_SECONDS
-        while self._open and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
+        while self._requests.open and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, 1.0)):
                     message = await self._queue.get()

@@ -178,7 +178,7 @@ async def test_messages_that_came_before_bad_news_are_not_thrown_away(broker: Br
     await until(lambda: puller._queue.qsize() == 1)
     await broker.jetstream.delete_consumer(TICKETS.stream, DURABLE)
     await puller._ask(1, 5)
-    puller._open.clear()
+    puller._requests.forget()
     await puller._ask(1, 5)
     await until(lambda: puller._queue.qsize() >= 2)
     assert names(await puller.fetch(5, 2)) == ["y"]
@@ -192,3 +192,20 @@ async def test_what_was_not_acknowledged_comes_again(broker: Broker) -> None:
     assert names(await puller.fetch(1, 2)) == ["x"]
     [again] = await puller.fetch(1, 3)
     assert (again.data, again.metadata.num_delivered) == (b"x", 2)
+
+
+async def test_a_request_that_died_with_its_server_slows_no_later_one(broker: Broker, nats_server: NatsProcess) -> None:
+    puller = a_puller(broker)
+    fetching = asyncio.create_task(puller.fetch(8, 2))
+    await asyncio.sleep(0.3)  # it is open now
+    await asyncio.to_thread(nats_server.kill)
+    await asyncio.to_thread(nats_server.start)
+    assert await fetching == []
+    await until(lambda: broker.connected)
+    await publish(broker, *numbered(0, 400))
+    had: list[str] = []
+    async with asyncio.timeout(20):  # a moment; were each request waited out, it would be two minutes
+        while len(had) < 400:
+            with contextlib.suppress(NotFoundError):
+                had += names(await puller.fetch(8, 2))
+    await puller.give_back()
