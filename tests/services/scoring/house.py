@@ -126,7 +126,14 @@ async def a_house(url: str, embedder: Embedder) -> AsyncIterator[House]:
         scorers = Scorers(embedder, judge)
         judges = Judges(scorers, Evaluations(registry.load(), scorers, judge))
         yield House(
-            Parts(database, judges, Catalog(channel, identity), LongTexts(runner_pb2_grpc.RunnerInternalServiceStub(channel), identity), Tries(database), lambda: SCORED_AT),
+            Parts(
+                database,
+                judges,
+                Catalog(channel, identity),
+                LongTexts(runner_pb2_grpc.RunnerInternalServiceStub(channel), identity),
+                Tries(database),
+                lambda: SCORED_AT,
+            ),
             catalog,
             runner,
         )
