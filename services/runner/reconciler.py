@@ -10,11 +10,11 @@ from uuid import UUID
 from services.runner.clients import Catalog
 from services.runner.operations import chats, dispatch, execution, freezing, recording, runs as run_operations
 from services.runner.operations.completion import Completion
+from services.runner.rounds import go_round
 from services.runner.store import runs
 from shared import observe
 from shared.postgres import Database, retrying
 
-EVERY_SECONDS = 5.0
 FREEZES_AT_ONCE = 4
 SILENT = timedelta(seconds=10)
 LEFT = timedelta(minutes=10)
@@ -34,15 +34,8 @@ class Reconciler:
 
     async def run(self) -> None:
         """Looks every 5 s until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_SECONDS)
-            for look in (self.tickets, self.freezes, self.calls, self.recordings, self.runs):
-                try:
-                    await look()
-                except asyncio.CancelledError:
-                    raise
-                except Exception as fault:  # noqa: BLE001 looked at again in 5 s
-                    log.warning("reconciler is waiting", extra={"look": look.__name__, "fault": repr(fault)})
+        looks = (self.tickets, self.freezes, self.calls, self.recordings, self.runs)
+        await go_round({look.__name__: look for look in looks}, log, "reconciler is waiting")
 
     def freeze_soon(self, run_id: UUID) -> None:
         """Freezes without waiting for the next look, unless it is at it already."""

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.runner import pruning as background
+from services.runner import rounds
 from services.runner.operations.pruning import Keep, Pruning
 from services.runner.operations.runs import delete_run
 from services.runner.pruning import prune_for_ever
@@ -14,7 +14,7 @@ from tests.shared.waiting import until
 
 
 async def test_it_looks_until_it_is_cancelled_whatever_fails(database: Database, asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(rounds, "EVERY_SECONDS", 0.02)
     async with database.transaction() as connection:
         await connection.execute("ALTER TABLE removals RENAME TO elsewhere")
     looking = asyncio.create_task(prune_for_ever(Pruning(database, asked.reporting, Keep(), lambda: NOW)))

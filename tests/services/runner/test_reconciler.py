@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from services.runner import reconciler as reconciling
+from services.runner import reconciler as reconciling, rounds
 from services.runner.entities import Run
 from services.runner.operations import execution
 from services.runner.operations.completion import Completion
@@ -145,7 +145,7 @@ async def test_overdue_tickets_are_issued_again_and_done_ones_finished(database:
 async def test_it_looks_until_it_is_cancelled_whatever_fails(
     database: Database, reconciler: Reconciler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reconciling, "EVERY_SECONDS", 0.02)
+    monkeypatch.setattr(rounds, "EVERY_SECONDS", 0.02)
     async with database.transaction() as connection:
         await connection.execute("ALTER TABLE tickets RENAME TO elsewhere")
     looking = asyncio.create_task(reconciler.run())
