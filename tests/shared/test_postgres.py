@@ -27,7 +27,7 @@ async def test_what_is_to_happen_after_a_commit_happens_after_no_rollback(databa
 
 async def test_a_connection_that_died_is_replaced(database: Database) -> None:
     for _ in range(20):
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+        with pytest.raises((Unavailable, *OUTAGES)):
             async with database.transaction() as connection:
                 await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
     async with database.connection() as connection:
