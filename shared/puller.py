@@ -77,11 +77,6 @@ class _Requests:
         for each in [each for each in self._open if each <= number]:
             del self._open[each]
 
-    def forget(self) -> None:
-        """Whoever would answer is gone."""
-        self.wanted = 0
-        self._open.clear()
-
 
 class Puller:
     """Never asks for more than the caller has room for.
@@ -161,7 +156,6 @@ class Puller:
 
     async def redeclare(self) -> None:
         """Declares stream and consumer again, after NATS said that one is missing. Raises what NATS says."""
-        self._requests.forget()
         await self._broker.declare_consumer(self._topic, self._durable, self._ack_wait)
 
     async def give_back(self) -> None:

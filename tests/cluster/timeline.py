@@ -5,6 +5,7 @@ from datetime import datetime
 
 import asyncpg
 
+from shared import tracing
 from shared.topics import TOPICS, Topic
 
 SECONDS = 120
@@ -36,7 +37,7 @@ async def _events(connection: asyncpg.Connection, topic: Topic, run: tuple[str, 
     lines = []
     for row in rows:
         message = topic.message.FromString(row["payload"])
-        if getattr(message, "run_id", "") == run_id:
+        if tracing.run_of(message) == run_id:
             moments = {"written": row["created_at"], "published": row["published_at"], **await _taken(connection, topic, row["seq"])}
             told = ", ".join(f"{what} {(when - began).total_seconds():.2f}" for what, when in moments.items() if when is not None)
             lines.append(f"  {topic.name} {row['seq']}, {len(getattr(message, 'cases', ()))} cases: {told}")
