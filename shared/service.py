@@ -13,7 +13,8 @@ from assay.catalog.internal.v1.catalog_pb2_grpc import CatalogInternalServiceStu
 from assay.common.internal.v1.outbox_pb2_grpc import OutboxServiceStub
 from shared import config, observe, server, tracing
 from shared.channels import Authenticated, ServiceIdentity, open_channel
-from shared.consumer import Ear, GapWatch, Hearing
+from shared.consumer import Ear, Hearing
+from shared.gaps import GapWatch
 from shared.identity import Authenticate, Identifier, read_issuers, through_catalog
 from shared.interceptors import Boundary
 from shared.jetstream import GIGABYTE, Broker, StreamSettings

@@ -6,9 +6,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from shared import consumer
+from shared import consumer, gaps
 from shared.postgres import Database, open_pool
-from tests.servers import PostgresServer
+from tests.servers import NatsProcess, PostgresServer
+from tests.shared.hop import Hop, hop
 
 # Every service has the same two migrations; see services/*/migrations.
 MIGRATIONS = Path(__file__).parents[2] / "services" / "runner" / "migrations"
@@ -61,3 +62,13 @@ async def ends(our_url: str, their_url: str, monkeypatch: pytest.MonkeyPatch) ->
     await emptied(our_url)
     await emptied(their_url)
     return our_url, their_url
+
+
+@pytest.fixture
+async def running(ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hop]:
+    """A hop whose consumer tries again, and looks for gaps, sooner than in earnest."""
+    monkeypatch.setattr(gaps, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(consumer, "NAK_SECONDS", 0.2)
+    nats_server.wipe()
+    async with hop(ends, nats_server.url) as made:
+        yield made

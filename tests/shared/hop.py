@@ -13,7 +13,8 @@ from assay.common.internal.v1 import outbox_pb2_grpc
 from assay.runner.internal.v1 import events_pb2
 from shared import inbox, outbox
 from shared.channels import Authenticated, ServiceIdentity
-from shared.consumer import Ear, GapWatch, Hearing, Received
+from shared.consumer import Ear, Hearing, Received
+from shared.gaps import GapWatch
 from shared.identity import Credential, Identifier, Principal
 from shared.interceptors import Boundary
 from shared.jetstream import Broker
@@ -66,6 +67,11 @@ class Hop:
             fresh = await inbox.take(connection, TOPIC, [event.seq for event in events])
             names = [event.message.run_id for event in events if event.seq in fresh]
             await connection.execute("INSERT INTO effects SELECT unnest($1::text[])", names)
+
+    @property
+    def fetched(self) -> list[Received]:
+        """What was read from the producer's outbox, since NATS didn't bring it."""
+        return [event for event in self.heard if event.deliveries == 0]
 
     async def effects(self) -> Counter[str]:
         async with self.consumed.connection() as connection:

@@ -3,31 +3,15 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 
 import pytest
 
 from assay.runner.internal.v1 import events_pb2
-from shared import consumer, inbox
-from shared.consumer import Received
+from shared import consumer
 from shared.outbox import SEQ_HEADER
 from tests.servers import NatsProcess
 from tests.shared.hop import TOPIC, Hop, hop, named
 from tests.shared.waiting import until
-
-
-@pytest.fixture
-async def running(ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hop]:
-    monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
-    monkeypatch.setattr(consumer, "NAK_SECONDS", 0.2)
-    nats_server.wipe()
-    async with hop(ends, nats_server.url) as made:
-        yield made
-
-
-def fetched(running: Hop) -> list[Received]:
-    """What was read from the producer's outbox, since NATS didn't bring it."""
-    return [event for event in running.heard if event.deliveries == 0]
 
 
 async def until_nothing_is_under_way(running: Hop) -> None:
@@ -42,7 +26,7 @@ async def test_everything_said_takes_effect_and_is_acknowledged(running: Hop) ->
     await running.say(*named(300))
     await running.until_effects(named(300))
     await until_nothing_is_under_way(running)
-    assert not fetched(running)
+    assert not running.fetched
 
 
 async def test_what_is_delivered_many_times_has_one_effect(running: Hop) -> None:
@@ -114,52 +98,6 @@ async def test_what_comes_while_a_handler_is_slow_goes_to_another(
         await running.until_effects(named(20), within=15)
 
 
-async def test_a_slow_handler_is_no_gap(running: Hop) -> None:
-    running.slow = 0.4
-    running.begin(running.ear.hear(running.hearing(batch=5)), running.watch(overdue_after=0.5).watch([running.hearing()]))
-    await running.say(*named(30))
-    await running.until_effects(named(30))
-    assert not fetched(running)
-
-
-@pytest.mark.parametrize("heard_before", [False, True])
-async def test_a_store_wiped_in_mid_flow_costs_seconds_and_no_event(
-    running: Hop,
-    nats_server: NatsProcess,
-    heard_before: bool,  # noqa: FBT001 a column of a table
-) -> None:
-    if heard_before:
-        running.begin(running.ear.hear(running.hearing(loops=2)))
-    else:  # everything so far is in the stream alone
-        await running.broker.declare_consumer(TOPIC, running.ear.durable(TOPIC), running.ear.ack_wait)
-    saying = asyncio.create_task(_say_slowly(running, 200))
-    await asyncio.sleep(0.6)
-    await asyncio.to_thread(nats_server.wipe)
-    if not heard_before:
-        running.begin(running.ear.hear(running.hearing(loops=2)))
-    running.begin(running.watch(overdue_after=1.5).watch([running.hearing()]))
-    await saying
-    await running.until_effects(named(200), within=25)
-    await running.say("afterwards")
-    await running.until_effects([*named(200), "afterwards"])
-    assert heard_before or fetched(running)
-
-
-async def _say_slowly(running: Hop, count: int) -> None:
-    for name in named(count):
-        await running.say(name)
-        await asyncio.sleep(0.005)
-
-
-async def test_a_stream_deleted_and_declared_anew_costs_no_event(running: Hop) -> None:
-    running.begin(running.ear.hear(running.hearing()), running.watch().watch([running.hearing()]))
-    await running.say(*named(20))
-    await running.until_effects(named(20))
-    await running.broker.jetstream.delete_stream(TOPIC.stream)
-    await running.say(*named(20, "more"))
-    await running.until_effects([*named(20), *named(20, "more")])
-
-
 async def test_a_consumer_that_was_deleted_is_declared_again(running: Hop) -> None:
     running.begin(running.ear.hear(running.hearing()))
     await running.say("before")
@@ -167,85 +105,6 @@ async def test_a_consumer_that_was_deleted_is_declared_again(running: Hop) -> No
     await running.broker.jetstream.delete_consumer(TOPIC.stream, running.ear.durable(TOPIC))
     await running.say("after")
     await running.until_effects(["before", "after"])
-
-
-async def test_a_server_that_restarts_costs_no_event(running: Hop, nats_server: NatsProcess) -> None:
-    running.begin(running.ear.hear(running.hearing()), running.watch().watch([running.hearing()]))
-    saying = asyncio.create_task(_say_slowly(running, 150))
-    for _ in range(2):
-        await asyncio.sleep(0.3)
-        nats_server.kill()
-        await asyncio.to_thread(nats_server.start)
-    await saying
-    await running.until_effects(named(150))
-
-
-async def _lost(running: Hop, names: list[str], nats_server: NatsProcess) -> None:
-    """Says names, and loses them."""
-    await running.say(*names)
-
-    async def published() -> bool:
-        async with running.produced.connection() as connection:
-            return bool(await connection.fetchval("SELECT bool_and(published_at IS NOT NULL) FROM outbox"))
-
-    await until(published)
-    await asyncio.to_thread(nats_server.wipe)
-
-
-async def test_a_bad_event_holds_up_no_other_that_was_lost(running: Hop, nats_server: NatsProcess) -> None:
-    running.bad = {"bad"}
-    await _lost(running, ["bad", *named(50)], nats_server)
-    running.begin(running.watch(overdue_after=0.3).watch([running.hearing(batch=8)]))
-    await running.until_effects(named(50))
-    running.bad = set()
-    await running.until_effects([*named(50), "bad"])
-
-
-async def test_two_that_fetch_the_same_have_one_effect(running: Hop, nats_server: NatsProcess) -> None:
-    await _lost(running, named(300), nats_server)
-    running.begin(*(running.watch(overdue_after=0.3).watch([running.hearing()]) for _ in range(3)))
-    await running.until_effects(named(300))
-
-
-async def test_lost_events_far_apart_are_fetched_without_all_between(running: Hop, nats_server: NatsProcess) -> None:
-    await _lost(running, ["first"], nats_server)
-    async with running.produced.transaction() as connection:
-        await connection.execute("UPDATE outbox_heads SET head = 2000000 WHERE topic = $1", TOPIC.name)
-    await _lost(running, ["last"], nats_server)
-    async with running.consumed.transaction() as connection:
-        await connection.execute("INSERT INTO inbox SELECT $1, generate_series(100, 2000000, 1000)", TOPIC.name)
-        await connection.execute(
-            "INSERT INTO inbox SELECT $1, seq FROM generate_series(2, 20000) AS seq ON CONFLICT DO NOTHING", TOPIC.name
-        )
-    watch = running.watch(overdue_after=0.0)
-    await watch._fetch(running.hearing(), [1, 2_000_001])
-    await running.until_effects(["first", "last"], within=1)
-
-
-def test_numbers_are_asked_for_in_spans_that_lie_close_together() -> None:
-    assert list(consumer._spans([])) == []
-    assert list(consumer._spans([1, 2, 200, 201, 900_000])) == [[1, 2, 200], [201], [900_000]]
-
-
-async def test_the_inbox_is_trimmed_while_nothing_is_missing(running: Hop) -> None:
-    running.begin(running.ear.hear(running.hearing()))
-    await running.say(*named(5))
-    await running.until_effects(named(5))
-    async with running.consumed.transaction() as connection:
-        await connection.execute("UPDATE inbox SET taken_at = now() - interval '2 hours'")
-    await running.watch().look(running.hearing())
-    async with running.consumed.connection() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM inbox") == 0
-        assert await inbox.watermark(connection, TOPIC) == 5
-
-
-async def test_the_producer_learns_how_far_its_consumer_has_read(running: Hop) -> None:
-    running.begin(running.ear.hear(running.hearing()))
-    await running.say(*named(5))
-    await running.until_effects(named(5))
-    await running.watch().look(running.hearing())
-    async with running.produced.connection() as connection:
-        assert await connection.fetchval("SELECT watermark FROM outbox_readers WHERE consumer = 'reporting'") == 5
 
 
 async def test_what_is_being_handled_at_the_end_still_takes_effect(running: Hop) -> None:

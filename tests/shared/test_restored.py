@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared import consumer
+from shared import gaps
 from shared.errors import InUse
 from shared.outbox import number
 from shared.restored import begin_anew
@@ -18,7 +18,7 @@ SINCE_1970 = 10**15  # microseconds, and more than anybody counts up to
 @pytest.fixture
 async def before(ends: tuple[str, str], nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Hop]:
     """A hop that has heard five names; its producer is then as it was after the third."""
-    monkeypatch.setattr(consumer, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(gaps, "WATCH_SECONDS", 0.2)
     nats_server.wipe()
     async with hop(ends, nats_server.url) as running:
         running.begin(running.ear.hear(running.hearing()))

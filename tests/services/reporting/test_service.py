@@ -19,7 +19,7 @@ from deploy.local import ports
 from services.reporting.__main__ import Config, build
 from services.reporting.feed import Feed
 from shared.channels import open_channel
-from shared.consumer import GapWatch
+from shared.gaps import GapWatch
 from shared.interceptors import Context
 from shared.jetstream import Broker
 from shared.outbox import SEQ_HEADER
@@ -67,7 +67,7 @@ class Stack:
 @pytest.fixture
 async def stack(url: str, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stack]:
     monkeypatch.setattr(GapWatch.__init__, "__defaults__", (1.0,))  # seconds until a gap is overdue
-    monkeypatch.setattr("shared.consumer.WATCH_SECONDS", 0.5)
+    monkeypatch.setattr("shared.gaps.WATCH_SECONDS", 0.5)
     nats_server.wipe()
     broker = Broker(nats_server.url, "producers")
     broker.start()

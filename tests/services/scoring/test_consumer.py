@@ -22,7 +22,8 @@ from services.scoring.embedding import Embedder
 from services.scoring.embedding_files import directory
 from shared import outbox
 from shared.channels import Authenticated, ServiceIdentity, open_channel
-from shared.consumer import Ear, GapWatch
+from shared.consumer import Ear
+from shared.gaps import GapWatch
 from shared.jetstream import Broker
 from shared.outbox import Event
 from shared.outbox_service import OutboxServicer
@@ -146,7 +147,7 @@ async def test_a_stream_that_is_delivered_anew_has_no_second_effect(house: House
 async def test_what_nats_lost_is_read_from_the_outbox(
     house: House, producer: Producer, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.consumer.WATCH_SECONDS", 0.3)
+    monkeypatch.setattr("shared.gaps.WATCH_SECONDS", 0.3)
     run = Facts()
     await producer.says(CASES_EXECUTED, *(run.executed(a_case(n)) for n in range(20)))
     await producer.published()
