@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import orjson
@@ -20,6 +21,10 @@ FINISH_SECONDS = 8.0
 MARGIN_SECONDS = 0.25
 LATE_SECONDS = 5.0
 """A busy server lets a request expire so much later than we count at most."""
+SETTLE_SECONDS = 0.5
+"""After the last request's end: a replicated consumer's message is sent once its delivery is agreed upon, by some servers after the
+status that ends its request (nats-server's pull requests 6792 and 7046).
+"""
 
 
 @dataclass
@@ -161,11 +166,12 @@ class Puller:
     async def give_back(self) -> None:
         """Returns what arrived and was never taken, and what still comes, so that another process gets it at once."""
         await self.hand_on()
+        if self._subscription is None:
+            return
         await self._let_expire()
         subscription, self._subscription = self._subscription, None
-        if subscription is not None:
-            with contextlib.suppress(*OUTAGES):
-                await asyncio.wait_for(subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
+        with contextlib.suppress(*OUTAGES):
+            await asyncio.wait_for(subscription.drain(), GIVE_BACK_SECONDS)  # type: ignore[no-untyped-call]
         await self.hand_on()
 
     async def hand_on(self) -> None:
@@ -177,8 +183,11 @@ class Puller:
         """Waits until no request is open. Unsubscribing instead would lose messages for a whole ack_wait: the server that leads
         the consumer in a cluster learns of it a moment later, and meanwhile sends them to nobody.
         """
-        ends = self._deadline + LATE_SECONDS
-        while self._requests.open and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
+        await self._hand_on_until(self._deadline + LATE_SECONDS, lambda: not self._requests.open)
+        await self._hand_on_until(asyncio.get_running_loop().time() + SETTLE_SECONDS, lambda: False)
+
+    async def _hand_on_until(self, ends: float, over: Callable[[], bool]) -> None:
+        while not over() and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, 1.0)):
                     message = await self._queue.get()

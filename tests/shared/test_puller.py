@@ -154,6 +154,18 @@ async def test_what_comes_while_it_is_given_up_goes_to_another_at_once(broker: B
     await leaving
 
 
+async def test_what_comes_after_the_last_status_is_returned_too(broker: Broker) -> None:
+    giving, returned = a_puller(broker), await broker.client.subscribe(acknowledgements := broker.client.new_inbox())
+    assert await giving.fetch(5, 0.2) == []
+    assert not giving._requests.open
+    leaving = asyncio.create_task(giving.give_back())
+    await asyncio.sleep(0.1)
+    # As nats-server 2.11.2 does once the other servers agree.
+    await broker.client.publish(f"{giving._inbox}.1", b"x", reply=acknowledgements)
+    assert (await returned.next_msg(5)).data == b"-NAK"
+    await leaving
+
+
 async def test_a_consumer_that_is_gone_is_told_and_declared_again(broker: Broker) -> None:
     puller = a_puller(broker)
     assert await puller.fetch(1, 0.2) == []
