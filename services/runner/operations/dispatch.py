@@ -5,7 +5,7 @@ from uuid import UUID
 
 from services.runner import convert
 from services.runner.entities import EXPIRIES_BEFORE_ALONE, SCENARIO, Range, Run, Ticket
-from services.runner.store import cases, runs, tickets
+from services.runner.store import cases, leases, runs, tickets
 from shared import outbox
 from shared.outbox import Event
 from shared.postgres import Connection, Database, retrying
@@ -73,7 +73,7 @@ async def _reissue(connection: Connection, ticket: Ticket) -> None:
         return
     if not await cases.unexecuted(connection, run.id, [ticket.range]):
         return  # done: finishing it is not ours to do under these locks
-    worn = await cases.expiries(connection, run.id, ticket.range)
+    worn = await leases.expiries(connection, run.id, ticket.range)
     single = ticket.range.first == ticket.range.last
     if worn >= EXPIRIES_BEFORE_ALONE and not single and run.mode != SCENARIO:
         await _split(connection, run, ticket)

@@ -8,7 +8,7 @@ from prometheus_client import Counter
 
 from services.runner import convert
 from services.runner.entities import ClaimedCase, Executed, Range, Run, Ticket, Turn
-from services.runner.store import cases, runs
+from services.runner.store import cases, leases, runs
 from shared import outbox
 from shared.outbox import Event
 from shared.postgres import Database, retrying
@@ -22,7 +22,7 @@ async def claim(database: Database, run_id: UUID, ranges: Sequence[Range], lease
 
     async def take() -> tuple[Run | None, list[ClaimedCase]]:
         async with database.transaction() as connection:
-            claimed = await cases.claim(connection, run_id, ranges, lease)
+            claimed = await leases.claim(connection, run_id, ranges, lease)
             return await runs.find(connection, run_id), claimed
 
     return await retrying(take)
@@ -56,13 +56,13 @@ async def open_ords(database: Database, run_id: UUID, ranges: Sequence[Range]) -
 async def renew(database: Database, run_id: UUID, fences: Mapping[int, int], lease: timedelta) -> set[int]:
     """Extends the leases of a run's cases, given as ord → fence; returns the ords of those that still hold."""
     async with database.transaction() as connection:
-        return await cases.renew(connection, run_id, fences, lease)
+        return await leases.renew(connection, run_id, fences, lease)
 
 
 async def give_back(database: Database, run_id: UUID, fences: Mapping[int, int]) -> None:
     """Queues again what won't be executed here."""
     async with database.transaction() as connection:
-        await cases.give_back(connection, run_id, fences)
+        await leases.give_back(connection, run_id, fences)
 
 
 async def earlier_turns(database: Database, run: Run, first: ClaimedCase) -> list[Turn]:
@@ -75,7 +75,7 @@ async def earlier_turns(database: Database, run: Run, first: ClaimedCase) -> lis
 async def blame(database: Database, ticket: Ticket, lease: timedelta) -> None:
     """Closes cases that brought their worker down, alone, five times: as errors, by the one way that errors have."""
     async with database.transaction() as connection:
-        blamed = await cases.claim_blamed(connection, ticket.run_id, ticket.range, lease)
+        blamed = await leases.claim_blamed(connection, ticket.run_id, ticket.range, lease)
         run = await runs.find(connection, ticket.run_id)
     if run is not None and blamed:
         reason = "the worker died each time it executed this case"

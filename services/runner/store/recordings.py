@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from services.runner.entities import Executed
-from services.runner.store.cases import CLAIMED, claimed_case
+from services.runner.store.leases import CLAIMED, claimed_case
 from services.runner.subjects import Recording
 from shared.postgres import Connection
 
