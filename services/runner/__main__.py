@@ -23,7 +23,6 @@ from services.runner import consumer
 from services.runner.calls import Caller
 from services.runner.clients import Catalog, Reporting
 from services.runner.clock import Clock
-from services.runner.execution import CANCELLED_SUBJECT, Worker
 from services.runner.governor import Governor
 from services.runner.operations.closing import Closing
 from services.runner.operations.completion import Completion
@@ -42,6 +41,7 @@ from services.runner.targets import Target
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.http import Http
 from services.runner.targets.openai import OpenAI
+from services.runner.worker import CANCELLED_SUBJECT, Worker
 from shared import guard, server, service
 from shared.jetstream import OUTAGES, Broker
 from shared.outbox_service import OutboxServicer

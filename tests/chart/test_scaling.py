@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.runner.execution import DURABLE
+from services.runner.worker import DURABLE
 from shared import topics
 from tests.chart.rendering import CASES, RefusedError, render
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from services.runner import calls, execution
+from services.runner import calls, execution, worker
 from shared.postgres import Database, open_pool
 from tests.servers import NatsProcess, PostgresServer
 from tests.services.runner import shop as shops
@@ -41,6 +41,6 @@ async def shop(
     """Where workers work."""
     monkeypatch.setattr(calls, "BACK_OFF_SECONDS", 0.05)
     monkeypatch.setattr(execution, "LEASED_NAK_SECONDS", 0.4)
-    monkeypatch.setattr(execution, "FETCH_SECONDS", 0.4)  # which every worker that ends waits out
+    monkeypatch.setattr(worker, "FETCH_SECONDS", 0.4)  # which every worker that ends waits out
     async with shops.opened(database, runner_url, nats_server, asked) as opened:
         yield opened

@@ -10,10 +10,10 @@ from typing import Any
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
 from services.runner.entities import Run
-from services.runner.execution import Worker
 from services.runner.governor import Governor
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.openai import OpenAI
+from services.runner.worker import Worker
 from shared.guard import Guard, open_session
 from shared.jetstream import Broker
 from shared.postgres import Database

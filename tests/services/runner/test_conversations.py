@@ -1,8 +1,8 @@
 """Conversations by workers on real Postgres and NATS: each takes effect once, and begins anew where its worker died."""
 
 from services.runner.entities import Run
-from services.runner.execution import CANCELLED_SUBJECT
 from services.runner.operations.runs import cancel_run, close_unexecuted
+from services.runner.worker import CANCELLED_SUBJECT
 from tests.services.runner.endpoint import Answer, chat
 from tests.services.runner.house import OURS, expire, expire_tickets, rows, states
 from tests.services.runner.shop import Shop, ended
