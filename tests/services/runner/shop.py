@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
+
+import pytest
 
 from services.runner.__main__ import DOCUMENTATION
 from services.runner.calls import Caller
 from services.runner.entities import Run
 from services.runner.governor import Governor
+from services.runner.operations import execution
 from services.runner.targets.builtin import Builtin
 from services.runner.targets.openai import OpenAI
 from services.runner.worker import Worker
@@ -115,3 +119,12 @@ async def opened(database: Database, url: str, nats_server: NatsProcess, asked: 
             task.cancel()
         await asyncio.gather(*made.tasks, return_exceptions=True)
     await broker.close()
+
+
+def deafen_renewals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No renewal tells a worker that it lost anything: what ends its work then is something else."""
+
+    async def renew(_database: Database, _run_id: UUID, fences: Mapping[int, int], _lease: timedelta) -> set[int]:
+        return set(fences)
+
+    monkeypatch.setattr(execution, "renew", renew)

@@ -1,11 +1,13 @@
 """Conversations by workers on real Postgres and NATS: each takes effect once, and begins anew where its worker died."""
 
+import pytest
+
 from services.runner.entities import Run
 from services.runner.operations.runs import cancel_run, close_unexecuted
 from services.runner.worker import CANCELLED_SUBJECT
 from tests.services.runner.endpoint import Answer, chat
 from tests.services.runner.house import OURS, expire, expire_tickets, rows, states
-from tests.services.runner.shop import Shop, ended
+from tests.services.runner.shop import Shop, deafen_renewals, ended
 from tests.shared.waiting import until
 
 
@@ -40,7 +42,8 @@ async def test_a_conversation_begins_anew_when_its_worker_died(shop: Shop) -> No
     assert row["fence"] == 2
 
 
-async def test_a_cancel_ends_a_conversation_at_once(shop: Shop) -> None:
+async def test_a_cancel_ends_a_conversation_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    deafen_renewals(monkeypatch)
     shop.there.says(chat("hello"), Answer(chat("slow"), seconds=30))
     worker, _ = await shop.a_worker()
     run = await a_conversation(shop)

@@ -2,9 +2,6 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
-from datetime import timedelta
-from uuid import UUID
 
 import pytest
 
@@ -27,7 +24,7 @@ from tests.services.runner.house import (
     states,
     tickets_out,
 )
-from tests.services.runner.shop import LEASE, Shop
+from tests.services.runner.shop import LEASE, Shop, deafen_renewals
 from tests.shared.waiting import until
 
 
@@ -103,10 +100,7 @@ async def test_a_conversation_is_taken_up_after_the_last_turn_that_was_stored(sh
 
 
 async def test_a_worker_that_slept_past_its_lease_writes_nothing_stale(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def asleep(_database: Database, _run_id: UUID, fences: Mapping[int, int], _lease: timedelta) -> set[int]:
-        return set(fences)  # no renewal tells it that it lost anything
-
-    monkeypatch.setattr(execution, "renew", asleep)
+    deafen_renewals(monkeypatch)
     shop.there.says(Answer(chat("stale"), seconds=1.5))
     worker, _ = await shop.a_worker()
     run = await shop.run(6)

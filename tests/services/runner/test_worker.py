@@ -28,7 +28,7 @@ from tests.services.runner.house import (
     state,
     states,
 )
-from tests.services.runner.shop import LEASE, Shop, ended
+from tests.services.runner.shop import LEASE, Shop, deafen_renewals, ended
 from tests.shared.waiting import until
 
 
@@ -163,7 +163,8 @@ async def test_a_run_of_few_slots_goes_on_beside_one_that_holds_many(shop: Shop,
     assert set(await states(shop.database, large)) == {"queued", "leased"}
 
 
-async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop) -> None:
+async def test_a_cancel_ends_calls_that_are_in_flight(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    deafen_renewals(monkeypatch)
     shop.there.says(Answer(chat("x"), seconds=30))
     worker, _ = await shop.a_worker()
     run = await shop.run(10)
