@@ -18,6 +18,7 @@ FETCH_SECONDS = 2.0
 GIVE_BACK_SECONDS = 2.0
 FINISH_SECONDS = 8.0
 """After SIGTERM: what was pulled and begun may end within this time; what hasn't is given back."""
+LOOK_SECONDS = 0.05
 MARGIN_SECONDS = 0.25
 LATE_SECONDS = 5.0
 """A busy server lets a request expire so much later than we count at most."""
@@ -187,11 +188,10 @@ class Puller:
         await self._hand_on_until(asyncio.get_running_loop().time() + SETTLE_SECONDS, lambda: False)
 
     async def _hand_on_until(self, ends: float, over: Callable[[], bool]) -> None:
-        while not over() and self._broker.connected and (left := ends - asyncio.get_running_loop().time()) > 0:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 1.0)):
-                    message = await self._queue.get()
-                await self._return(message)
+        # Looks again and again: in a task that was cancelled, asyncio.timeout ends with CancelledError before Python 3.11.3.
+        while not over() and self._broker.connected and asyncio.get_running_loop().time() < ends:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.hand_on()
 
     async def _return(self, message: Msg) -> None:
         arrived: list[Msg] = []

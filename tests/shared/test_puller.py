@@ -154,6 +154,25 @@ async def test_what_comes_while_it_is_given_up_goes_to_another_at_once(broker: B
     await leaving
 
 
+async def test_a_cancelled_task_gives_back_until_its_last_request_has_ended(broker: Broker) -> None:
+    giving, taking = a_puller(broker), a_puller(broker)
+
+    async def work() -> None:
+        try:
+            await giving.fetch(5, 3)
+        finally:
+            await giving.give_back()
+
+    working = asyncio.create_task(work())
+    await asyncio.sleep(0.3)
+    working.cancel()
+    await asyncio.sleep(1.5)
+    await publish(broker, "x")
+    assert names(await taking.fetch(5, 4)) == ["x"]
+    await asyncio.gather(working, return_exceptions=True)
+    assert not giving._requests.open
+
+
 async def test_what_comes_after_the_last_status_is_returned_too(broker: Broker) -> None:
     giving, returned = a_puller(broker), await broker.client.subscribe(acknowledgements := broker.client.new_inbox())
     assert await giving.fetch(5, 0.2) == []
