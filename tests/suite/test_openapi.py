@@ -23,9 +23,10 @@ def _schemathesis(credentials: Credentials, kind: str, folder: Path, *options: s
     limits = ["--generation-deterministic", "--generation-with-security-parameters", "false", "--max-examples", "1", "--no-color"]
     checks = ["--checks", "all", "--exclude-checks", UNASKED, "--continue-on-failure", "--warnings", "off", "--workers", "2"]
     command = [script("schemathesis"), "run", f"{credentials.url}/openapi.json", *_asked(credentials, kind), *limits, *checks, *options]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=600)
 
 
+@pytest.mark.timeout(660)
 @pytest.mark.parametrize(
     ("kind", "phases"),
     [("bearer", "coverage"), ("bearer", "fuzzing,stateful"), ("pair", "fuzzing"), ("cookie", "fuzzing"), ("jwt_bearer", "fuzzing")],

@@ -82,6 +82,15 @@ def test_a_run_is_one_trace_from_its_start_to_its_last_score(traced: Client, col
     def names() -> set[tuple[str, str]]:
         return {(service, span.name) for service, span in found.of(trace_id)}
 
+    def calls() -> int:
+        return sum(span.name == "call target" for _, span in found.of(trace_id))
+
+    def first() -> list[str]:
+        """Every span but the first follows from another one that is there; each process exports its own when it comes to it."""
+        spans = [span for _, span in found.of(trace_id)]
+        known = {span.span_id for span in spans}
+        return [span.name for span in spans if span.parent_span_id not in known]
+
     wanted = {
         ("runner", "assay.runner.v1.RunService/StartRun"),
         ("catalog", "assay.catalog.internal.v1.CatalogInternalService/ResolveTarget"),
@@ -95,11 +104,7 @@ def test_a_run_is_one_trace_from_its_start_to_its_last_score(traced: Client, col
         ("reporting", "process runner.run_finished"),
         ("catalog", "process runner.run_finished"),
     }
-    until(lambda: wanted <= names())
-    spans = {span.span_id: span for _, span in found.of(trace_id)}
-    assert len([span for span in spans.values() if span.name == "call target"]) == 30
-    # Every span but the first follows from another one that is there.
-    assert [span.name for span in spans.values() if span.parent_span_id not in spans] == ["assay.runner.v1.RunService/StartRun"]
+    until(lambda: wanted <= names() and calls() == 30 and first() == ["assay.runner.v1.RunService/StartRun"])
     headers = [each["traceparent"] for each, body in zip(endpoint.headers, endpoint.requests, strict=True) if "traced" in str(body)]
     assert {header.split("-")[1] for header in headers} == {trace_id}
 
