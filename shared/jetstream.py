@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import nats
@@ -69,6 +69,18 @@ def streams(settings: StreamSettings) -> tuple[StreamConfig, ...]:
             duplicate_window=DUPLICATE_WINDOW,
         ),
     )
+
+
+@contextlib.contextmanager
+def _heeding_cancel() -> Iterator[None]:
+    """A cancel that comes together with an answer ends the task: nats-py waits with wait_for, which loses it before Python 3.12."""
+    task = asyncio.current_task()
+    told = task.cancelling() if task else 0
+    try:
+        yield
+    finally:
+        if task and task.cancelling() > told:
+            raise asyncio.CancelledError
 
 
 class _Client(Client):
@@ -148,11 +160,12 @@ class Broker:
 
     async def declare(self) -> None:
         """Declares the streams; does nothing where they stand already. Raises what NATS says."""
-        for config in streams(self.settings):
-            try:
-                await self.jetstream.add_stream(config)
-            except BadRequestError:  # it stands with other settings
-                await self.jetstream.update_stream(config)
+        with _heeding_cancel():
+            for config in streams(self.settings):
+                try:
+                    await self.jetstream.add_stream(config)
+                except BadRequestError:  # it stands with other settings
+                    await self.jetstream.update_stream(config)
 
     async def declare_consumer(self, topic: Topic, durable: str, ack_wait: float) -> None:
         """Declares a pull consumer of one topic and its stream. Raises what NATS says."""
@@ -164,23 +177,26 @@ class Broker:
             max_deliver=-1,
             max_ack_pending=MAX_ACK_PENDING,
         )
-        try:
-            await self.jetstream.add_consumer(topic.stream, config)
-        except NotFoundError:
-            await self.declare()
-            await self.jetstream.add_consumer(topic.stream, config)
+        with _heeding_cancel():
+            try:
+                await self.jetstream.add_consumer(topic.stream, config)
+            except NotFoundError:
+                await self.declare()
+                await self.jetstream.add_consumer(topic.stream, config)
 
     async def nothing_under_way(self, topic: Topic, durable: str) -> bool:
         """Whether NATS has nothing of this topic left to deliver: no message pending, none unacked, or no consumer at all."""
         try:
-            info = await self.jetstream.consumer_info(topic.stream, durable, timeout=2)
+            with _heeding_cancel():
+                info = await self.jetstream.consumer_info(topic.stream, durable, timeout=2)
         except OUTAGES:
             return True
         return not info.num_pending and not info.num_ack_pending
 
     async def publish(self, topic: Topic, payload: bytes, headers: Mapping[str, str]) -> None:
         """Publishes and awaits the PubAck. Raises what NATS says."""
-        await self.jetstream.publish(topic.subject, payload, timeout=5, headers=dict(headers), stream=topic.stream)
+        with _heeding_cancel():
+            await self.jetstream.publish(topic.subject, payload, timeout=5, headers=dict(headers), stream=topic.stream)
 
     async def _on_error(self, error: Exception) -> None:
         log.warning("nats", extra={"fault": repr(error)})

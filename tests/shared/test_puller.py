@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 
 import pytest
@@ -114,6 +115,19 @@ async def test_a_cancel_that_comes_together_with_a_message_is_not_swallowed(brok
     await asyncio.wait([fetching])
     assert fetching.cancelled() == in_time
     assert names(await puller.fetch(1, 1) if in_time else fetching.result()) == ["x"]
+
+
+async def test_a_cancel_that_comes_together_with_an_answer_of_nats_ends_the_task(broker: Broker) -> None:
+    async def declare() -> None:
+        for _ in range(1000):
+            await broker.declare_consumer(TICKETS, DURABLE, ACK_WAIT)
+
+    for _ in range(100):
+        declaring = asyncio.create_task(declare())
+        await asyncio.sleep(random.uniform(0, 0.003))  # noqa: S311 a moment
+        declaring.cancel()
+        await asyncio.wait([declaring])
+        assert declaring.cancelled()
 
 
 async def test_what_is_given_back_comes_to_another_at_once(broker: Broker) -> None:
