@@ -51,6 +51,7 @@ class Witness(Background):
     site: Site
     _owners: dict[int, str] = field(default_factory=dict)
     _tickets: dict[int, events_pb2.Ticket] = field(default_factory=dict)
+    _settled: set[int] = field(default_factory=set)
     _acked: int = 0
     _early: list[str] = field(default_factory=list)
     _unknown: int = 0
@@ -118,13 +119,20 @@ class Witness(Background):
             self._tickets[_place(message.reply) or 0] = events_pb2.Ticket.FromString(message.data)
 
     async def _heard(self, connection: asyncpg.Connection, message: Msg) -> None:
-        """An acknowledgement takes the ticket from whoever else has it: every case must be executed by then."""
+        """An acknowledgement takes the ticket from whoever else has it: every case must be executed by then, or a later issue of the
+        ticket must still be on its way.
+        """
         if message.data not in ACKS:
             return
         self._acked += 1
-        ticket = self._tickets.get(_place(message.subject) or 0)
+        place = _place(message.subject) or 0
+        ticket = self._tickets.get(place)
         if ticket is None:
             self._unknown += 1
+            return
+        self._settled.add(place)
+        later = (each for at, each in self._tickets.items() if at not in self._settled and each.epoch > ticket.epoch)
+        if any((each.run_id, each.number) == (ticket.run_id, ticket.number) for each in later):
             return
         left = await connection.fetchval(UNEXECUTED, UUID(ticket.run_id), ticket.first_ord, ticket.last_ord)
         if left:
