@@ -29,6 +29,7 @@ from shared.topics import EVENTS, WORK, Topic
 GIGABYTE = 1 << 30
 DAY = 24 * 3600.0
 DUPLICATE_WINDOW = 120.0
+LEAVE_SECONDS = 5.0
 MAX_ACK_PENDING = 20_000
 # Anything that means: not now. Everything else is a fault of ours.
 OUTAGES = (nats.errors.Error, TimeoutError, asyncio.TimeoutError, OSError)
@@ -83,8 +84,15 @@ def _heeding_cancel() -> Iterator[None]:
             raise asyncio.CancelledError
 
 
+async def _ended(task: asyncio.Task[None] | None) -> None:
+    """Cancels until the task is over; once may not do, see _heeding_cancel."""
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=0.1)
+
+
 class _Client(Client):
-    """A client that asks anew with which certificates, whenever it connects."""
+    """A client that asks anew with which certificates, whenever it connects, and leaves no connection open."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext] | None) -> None:
         super().__init__()
@@ -93,6 +101,25 @@ class _Client(Client):
     @property
     def ssl_context(self) -> ssl.SSLContext:
         return self._tls() if self._tls else super().ssl_context
+
+    async def _process_connect_init(self) -> None:
+        try:
+            await super()._process_connect_init()
+        except BaseException:
+            if self._transport:  # nats-py forgets a connection whose greeting fails, and makes another
+                self._transport.close()  # type: ignore[no-untyped-call]
+            raise
+
+    async def leave(self) -> None:
+        """Sends what is buffered and disconnects; a reconnection that is under way ends first."""
+        if not self._transport:  # it never connected, which nats-py asserts
+            return
+        with contextlib.suppress(*OUTAGES):  # who is reconnecting can't be drained
+            await asyncio.wait_for(self.drain(), LEAVE_SECONDS)
+        # By itself nats-py waits for it no longer than a moment, and it may end by being connected.
+        await _ended(self._reconnection_task)
+        with contextlib.suppress(*OUTAGES):
+            await asyncio.wait_for(self.close(), LEAVE_SECONDS)
 
 
 @dataclass
@@ -105,7 +132,7 @@ class Broker:
     tls: Callable[[], ssl.SSLContext] | None = None
 
     def __post_init__(self) -> None:
-        self._client: Client = _Client(self.tls)
+        self._client = _Client(self.tls)
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -151,7 +178,7 @@ class Broker:
             except Exception as outage:  # noqa: BLE001 whatever it is: nobody awaits this task, and all wait for what it does
                 log.warning("waiting for nats", extra={"fault": repr(outage)})
                 with contextlib.suppress(Exception):
-                    await self._client.close()
+                    await self._client.leave()
                 self._client = _Client(self.tls)
                 await asyncio.sleep(0.5)
             else:
@@ -207,10 +234,6 @@ class Broker:
             await self.declare()
 
     async def close(self) -> None:
-        """Sends what is buffered and disconnects."""
-        if self._task is not None:
-            self._task.cancel()
-        with contextlib.suppress(*OUTAGES):
-            await asyncio.wait_for(self._client.drain(), 5)
-        with contextlib.suppress(*OUTAGES):  # a client that is reconnecting can't be drained
-            await self._client.close()
+        """Sends what is buffered and disconnects, also while it is connecting."""
+        await _ended(self._task)
+        await self._client.leave()
