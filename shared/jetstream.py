@@ -21,7 +21,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
-from nats.js.errors import BadRequestError, NotFoundError
+from nats.js.errors import BadRequestError, NotFoundError, ServerError
 
 from shared import observe
 from shared.topics import EVENTS, WORK, Topic
@@ -82,6 +82,11 @@ def _heeding_cancel() -> Iterator[None]:
     finally:
         if task and task.cancelling() > told:
             raise asyncio.CancelledError
+
+
+def _told(fault: Exception) -> str:
+    """What NATS answered stands in no repr, and what was never answered has no str."""
+    return f"{fault!r}: {fault}"
 
 
 async def _ended(task: asyncio.Task[None] | None) -> None:
@@ -176,7 +181,7 @@ class Broker:
                 )
                 await self.declare()
             except Exception as outage:  # noqa: BLE001 whatever it is: nobody awaits this task, and all wait for what it does
-                log.warning("waiting for nats", extra={"fault": repr(outage)})
+                log.warning("waiting for nats", extra={"fault": _told(outage)})
                 with contextlib.suppress(Exception):
                     await self._client.leave()
                 self._client = _Client(self.tls)
@@ -186,13 +191,29 @@ class Broker:
                 return
 
     async def declare(self) -> None:
-        """Declares the streams; does nothing where they stand already. Raises what NATS says."""
+        """Declares the streams; does nothing where they stand already. Raises what NATS says, but of other settings that it refuses."""
         with _heeding_cancel():
             for config in streams(self.settings):
                 try:
                     await self.jetstream.add_stream(config)
-                except BadRequestError:  # it stands with other settings
-                    await self.jetstream.update_stream(config)
+                except (BadRequestError, ServerError):
+                    if not await self._stands(config):
+                        raise
+                    await self._change(config)
+
+    async def _stands(self, config: StreamConfig) -> bool:
+        try:
+            await self.jetstream.stream_info(config.name or "")
+        except NotFoundError:
+            return False
+        return True
+
+    async def _change(self, config: StreamConfig) -> None:
+        try:
+            await self.jetstream.update_stream(config)
+        except (BadRequestError, ServerError) as refused:
+            # More copies than there are servers, or more bytes than the store has: no reason to publish nothing any more.
+            log.error("nats keeps a stream as it was", extra={"stream": config.name, "fault": _told(refused)})  # noqa: TRY400
 
     async def declare_consumer(self, topic: Topic, durable: str, ack_wait: float) -> None:
         """Declares a pull consumer of one topic and its stream. Raises what NATS says."""

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from shared.jetstream import Broker
+from shared.jetstream import Broker, StreamSettings
+from shared.topics import EVENTS, TICKETS
 from tests.servers import NatsProcess
 from tests.shared.waiting import until
 
@@ -127,3 +128,27 @@ async def test_a_greeting_that_fails_leaves_no_connection_open(door: tuple[Door,
     await until(connected)
     await broker.close()
     gc.collect()  # an unclosed socket that is found here fails the test
+
+
+@pytest.mark.parametrize(
+    ("refused", "why"),
+    [
+        (StreamSettings(replicas=3), "'replicas > 1 not supported in non-clustered mode'"),
+        (StreamSettings(events_max_bytes=1 << 62), "'insufficient storage resources available'"),
+    ],
+    ids=["copies", "bytes"],
+)
+async def test_settings_that_nats_refuses_leave_the_streams_as_they_were(
+    nats_server: NatsProcess, refused: StreamSettings, why: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    nats_server.wipe()
+    for settings in (StreamSettings(), refused):
+        broker = Broker(nats_server.url, "tests", settings)
+        broker.start()
+        await asyncio.wait_for(broker.ready(), 20)
+        await broker.publish(TICKETS, b"", {})
+        info = await broker.jetstream.stream_info(EVENTS)
+        await broker.close()
+        assert (info.config.num_replicas, info.config.max_bytes) == (1, StreamSettings().events_max_bytes)
+    told = [vars(record) for record in caplog.records if record.getMessage() == "nats keeps a stream as it was"]
+    assert [each["fault"].partition("description=")[2] for each in told if each["stream"] == EVENTS] == [why]
