@@ -37,7 +37,7 @@ that one, out of the endpoints, serves on for `preStopSeconds` before it is told
 only ever add, so the release before runs on the newer schema.
 
 **Several releases** may share a namespace: names, selectors and policies are each one's own. They may not share a database or a NATS
-account: schemas and streams have the same names in all.
+account: schemas and streams have the same names in all. The alerts of each then count all that run in the namespace.
 
 **Model endpoints with a private authority**: mount a bundle (your authority and the public ones you want) by `extraVolumes` of runner and
 scoring, and name it in `extraEnv` as SSL_CERT_FILE. Proxies of the environment are ignored, since they would call for a service

@@ -16,7 +16,7 @@ OTHERS = {
     "up": "Prometheus",
     "kube_pod_container_status_restarts_total": "kube-state-metrics",
     "kube_pod_container_resource_limits": "kube-state-metrics",
-    "kube_job_status_failed": "kube-state-metrics",
+    "kube_job_failed": "kube-state-metrics",
     "container_memory_working_set_bytes": "cAdvisor",
 }
 """Metrics that are not ours, and whose they are."""
@@ -70,6 +70,14 @@ def test_an_alert_says_what_to_do(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert "$namespace" not in json.dumps(rule)
     assert "$fullname" not in json.dumps(rule)
+
+
+def test_a_component_without_any_pod_is_down_too() -> None:
+    (down,) = (rule["expr"] for rule in rules() if rule["alert"] == "AssayServiceDown")
+    told = set(re.findall(r'absent\(up\{namespace="[^"]+", job="([^"]+)"\}\)', down))
+    rendered = render("everything")
+    fullname = rendered.one("Service", "gateway")["metadata"]["name"].removesuffix("-gateway")
+    assert told == {f"{fullname}-{component}" for component in (*SERVICES, "gateway")}
 
 
 def test_the_four_golden_signals_have_panels() -> None:
