@@ -67,10 +67,10 @@ class Gateway:
             connection.close()
 
     def send_raw(self, data: bytes) -> bytes:
-        """What comes back for these bytes until the gateway closes the connection, or is silent for half a second."""
+        """What comes back for these bytes until the gateway closes the connection, or falls silent for half a second."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=1) as raw:
             raw.sendall(data)
-            raw.settimeout(0.5)
+            raw.settimeout(10)
             return b"".join(_until_silent(raw))
 
     def stat(self, name: str) -> int:
@@ -101,6 +101,7 @@ def _until_silent(raw: socket.socket) -> Iterator[bytes]:
     try:
         while data := raw.recv(65536):
             yield data
+            raw.settimeout(0.5)
     except TimeoutError:
         return
 

@@ -25,11 +25,11 @@ def runners(backend: Backend) -> tuple[int, int]:
 
 @pytest.fixture(scope="module")
 def hasty(backend: Backend, runners: tuple[int, int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway whose calls may take a second, with two runners, and with reporting down."""
+    """A gateway whose calls may take three seconds, with two runners, and with reporting down."""
     alive = dict.fromkeys(("catalog", "scoring"), loopback(backend.first))
     backends = alive | {"runner": loopback(*runners), "reporting": loopback(ports.any_free())}
     folder = tmp_path_factory.mktemp("hasty")
-    with running(settings(backend.first, backends=backends, timeout_seconds=1), folder) as gateway:
+    with running(settings(backend.first, backends=backends, timeout_seconds=3), folder) as gateway:
         yield gateway
 
 
@@ -52,14 +52,14 @@ def test_a_service_that_stops_as_a_call_arrives_is_503(hasty: Gateway) -> None:
 def test_a_service_that_takes_too_long_is_504(hasty: Gateway) -> None:
     started = time.monotonic()
     assert hasty.send("GET", f"{SETS}/slow").refusal[:2] == (504, 4)
-    assert 0.9 < time.monotonic() - started < 10
+    assert 2.9 < time.monotonic() - started < 20
 
 
 def test_a_service_knows_its_deadline(hasty: Gateway, backend: Backend) -> None:
     hasty.send("GET", f"{SETS}/a")
     remaining = backend.log.last.seconds
     assert remaining is not None
-    assert 0 < remaining <= 1
+    assert 0 < remaining <= 3
 
 
 def test_a_grpc_client_is_told_in_plain_text(hasty: Gateway) -> None:

@@ -22,7 +22,7 @@ async def until_nothing_is_under_way(running: Hop) -> None:
 
 
 async def test_everything_said_takes_effect_and_is_acknowledged(running: Hop) -> None:
-    running.begin(running.ear.hear(running.hearing(loops=2)), running.watch().watch([running.hearing()]))
+    running.begin(running.ear.hear(running.hearing(loops=2)), running.watch(overdue_after=15).watch([running.hearing()]))
     await running.say(*named(300))
     await running.until_effects(named(300))
     await until_nothing_is_under_way(running)
@@ -62,8 +62,8 @@ async def test_what_is_no_event_holds_up_no_other(running: Hop) -> None:
 
 async def test_a_slow_handler_keeps_its_events(ends: tuple[str, str], nats_server: NatsProcess) -> None:
     nats_server.wipe()
-    async with hop(ends, nats_server.url, ack_wait=0.9) as running:
-        running.slow = 3.0
+    async with hop(ends, nats_server.url, ack_wait=4.0) as running:
+        running.slow = 8.0
         running.begin(running.ear.hear(running.hearing(loops=2)))
         await running.say("slow")
         await running.until_effects(["slow"])
@@ -73,8 +73,8 @@ async def test_a_slow_handler_keeps_its_events(ends: tuple[str, str], nats_serve
 
 async def test_events_handled_one_by_one_are_all_kept_alive(ends: tuple[str, str], nats_server: NatsProcess) -> None:
     nats_server.wipe()
-    async with hop(ends, nats_server.url, ack_wait=1.2) as running:
-        running.slow, running.bad = 0.7, {"bad"}
+    async with hop(ends, nats_server.url, ack_wait=4.0) as running:
+        running.slow, running.bad = 1.5, {"bad"}
         await running.say("bad", *named(4))
         running.begin(running.ear.hear(running.hearing(loops=2)))
         await running.until_effects(named(4))

@@ -11,8 +11,8 @@ from tests.shared.waiting import until
 
 
 async def test_a_slow_handler_is_no_gap(running: Hop) -> None:
-    running.slow = 0.4
-    running.begin(running.ear.hear(running.hearing(batch=5)), running.watch(overdue_after=0.5).watch([running.hearing()]))
+    running.slow = 0.8
+    running.begin(running.ear.hear(running.hearing(batch=5)), running.watch(overdue_after=2.0).watch([running.hearing()]))
     await running.say(*named(30))
     await running.until_effects(named(30))
     assert not running.fetched
@@ -29,7 +29,12 @@ async def test_a_store_wiped_in_mid_flow_costs_seconds_and_no_event(
     else:  # everything so far is in the stream alone
         await running.broker.declare_consumer(TOPIC, running.ear.durable(TOPIC), running.ear.ack_wait)
     saying = asyncio.create_task(_say_slowly(running, 200))
-    await asyncio.sleep(0.6)
+
+    async def under_way() -> bool:
+        async with running.produced.connection() as connection:
+            return bool(await connection.fetchval("SELECT count(*) > 20 FROM outbox WHERE published_at IS NOT NULL"))
+
+    await until(under_way)
     await asyncio.to_thread(nats_server.wipe)
     if not heard_before:
         running.begin(running.ear.hear(running.hearing(loops=2)))

@@ -12,6 +12,7 @@ from shared.postgres import Database
 from shared.topics import RUN_DELETED
 from tests.servers import NatsProcess
 from tests.shared.hop import TOPIC, hop, named
+from tests.shared.waiting import until
 
 
 def value(name: str, **labels: str) -> float:
@@ -35,7 +36,12 @@ async def test_the_lag_is_what_had_no_effect_yet(ends: tuple[str, str], nats_ser
     async with hop(ends, nats_server.url) as running:
         watch, hearing = running.watch(60.0), running.hearing()
         await running.say(*named(7))
-        await asyncio.sleep(1.0)  # until they are numbered
+
+        async def numbered() -> bool:
+            async with running.produced.connection() as connection:
+                return bool(await connection.fetchval("SELECT max(head) = 7 FROM outbox_heads"))
+
+        await until(numbered)
         await watch.look(hearing)
         assert value("assay_consumer_lag", topic=TOPIC.name) == 7
         running.begin(running.ear.hear(hearing))

@@ -76,14 +76,14 @@ async def test_nothing_comes_twice_and_nothing_is_left_out(broker: Broker) -> No
 async def test_an_empty_queue_is_waited_for_and_then_nothing_is_returned(broker: Broker) -> None:
     puller, began = a_puller(broker), asyncio.get_running_loop().time()
     assert await puller.fetch(5, 0.5) == []
-    assert 0.4 < asyncio.get_running_loop().time() - began < 3
+    assert 0.4 < asyncio.get_running_loop().time() - began < 10
 
 
 async def test_what_arrives_while_waiting_is_returned_at_once(broker: Broker) -> None:
     fetching = asyncio.create_task(a_puller(broker).fetch(5, 10))
     await asyncio.sleep(0.3)
     await publish(broker, "x")
-    assert names(await asyncio.wait_for(fetching, 2)) == ["x"]
+    assert names(await asyncio.wait_for(fetching, 8)) == ["x"]
 
 
 async def test_a_cancelled_fetch_steals_no_message(broker: Broker) -> None:
@@ -190,9 +190,14 @@ async def test_a_cancelled_task_gives_back_until_its_last_request_has_ended(brok
 async def test_what_comes_after_the_last_status_is_returned_too(broker: Broker) -> None:
     giving, returned = a_puller(broker), await broker.client.subscribe(acknowledgements := broker.client.new_inbox())
     assert await giving.fetch(5, 0.2) == []
-    assert not giving._requests.open
+
+    async def over() -> bool:
+        await giving.hand_on()
+        return not giving._requests.open
+
+    await until(over)
     leaving = asyncio.create_task(giving.give_back())
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0)  # it has begun, and what is published now comes before its farewell
     # As nats-server 2.11.2 does once the other servers agree.
     await broker.client.publish(f"{giving._inbox}.1", b"x", reply=acknowledgements)
     assert (await returned.next_msg(5)).data == b"-NAK"

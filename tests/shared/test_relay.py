@@ -108,6 +108,11 @@ async def test_another_relay_takes_over_when_the_leader_loses_its_connection(run
     async with another_relay(ends[0], nats_url):
         for round_ in range(3):
             await running.say(*named(100, f"{round_} before"))
+
+            async def led() -> bool:
+                return len(await leaders(running)) == 1
+
+            await until(led)
             [leader] = await leaders(running)
             async with running.produced.connection() as connection:
                 await connection.execute("SELECT pg_terminate_backend($1)", leader)

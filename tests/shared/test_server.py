@@ -41,7 +41,7 @@ async def says(listen: str, name: str) -> int | None:
     """What the health service says of a name; None while nobody answers."""
     async with grpc.aio.insecure_channel(listen) as channel:
         with contextlib.suppress(grpc.aio.AioRpcError):
-            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=1)
+            answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
             return int(answer.status)
     return None
 

@@ -19,6 +19,7 @@ from shared.postgres import Database
 from shared.topics import RUN_DELETED, TOPICS
 from tests.servers import NatsProcess
 from tests.shared.hop import Hop, hop
+from tests.shared.waiting import until
 
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 TRACE = int("0af7651916cd43dd8448eb211c80319c", 16)
@@ -102,7 +103,7 @@ async def test_an_event_takes_its_trace_to_its_consumer(running: Hop, spans: InM
     await under(CALLER, running, "a")
     running.begin(running.ear.hear(running.hearing()))
     await running.until_effects(["a"])
-    await asyncio.sleep(0.1)
+    await until(lambda: bool(named(spans, "process runner.run_deleted")))  # it ends after the transaction
     (call,), (processed,) = named(spans, PATH[1:]), named(spans, "process runner.run_deleted")
     assert call.context is not None
     assert processed.parent is not None
@@ -116,6 +117,7 @@ async def test_an_event_that_nats_lost_keeps_its_trace(running: Hop, spans: InMe
     nats_server.wipe()
     running.begin(running.watch(0.5).watch([running.hearing()]))
     await running.until_effects(["a"])
+    await until(lambda: bool(named(spans, "process runner.run_deleted")))
     assert [span.context.trace_id for span in named(spans, "process runner.run_deleted") if span.context] == [TRACE]
 
 
