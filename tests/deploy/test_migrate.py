@@ -1,5 +1,6 @@
 """Migrations that are started at the same time, as by two jobs or two people, against a real Postgres."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,16 +13,17 @@ from deploy.local.migrate import MigrationFailedError, migrate
 from tests.servers import PostgresServer
 from tests.shared.waiting import until
 
-BUILDS = "SELECT true FROM pg_stat_activity WHERE query LIKE '%pg_sleep(1)%' AND pid <> pg_backend_pid() AND state = 'active'"
+HELD = 4711
+BUILDS = f"SELECT true FROM pg_locks WHERE locktype = 'advisory' AND objid = {HELD} AND NOT granted"
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'big_id'::regclass"
 
 
 @pytest.fixture
 def url(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The runner's schema, its migrations followed by a table, by what takes a second, and by an index that is made under load."""
+    """The runner's schema, its migrations followed by a table, by what waits while HELD is, and by an index that is made under load."""
     steps = {
         "9001_table": "-- migrate:up\nCREATE TABLE big (id int);",
-        "9002_slow": "-- migrate:up\nSELECT pg_sleep(1);",
+        "9002_slow": f"-- migrate:up\nSELECT pg_advisory_xact_lock({HELD});",
         "9003_index": "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY big_id ON big (id);",
     }
     url = postgres.create(["runner"])["runner"]
@@ -39,6 +41,7 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 async def test_migrations_at_once_wait_for_each_other_and_no_index_waits_for_them(url: str, pool: ThreadPoolExecutor) -> None:
     connection = await asyncpg.connect(url)
+    await connection.execute(f"SELECT pg_advisory_lock({HELD})")
     first = pool.submit(migrate, "runner", url)
 
     async def is_at_it() -> bool:
@@ -46,6 +49,8 @@ async def test_migrations_at_once_wait_for_each_other_and_no_index_waits_for_the
 
     await until(is_at_it)
     others = [pool.submit(migrate, "runner", url) for _ in range(2)]
+    await asyncio.sleep(1)  # long enough for them to come to wait
+    await connection.execute(f"SELECT pg_advisory_unlock({HELD})")
     for each in (first, *others):
         each.result(60)
     assert await connection.fetchval(VALID)

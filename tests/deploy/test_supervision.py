@@ -37,7 +37,7 @@ def sleeper(name: str, seconds: str = "1000") -> Program:
     return Program(name, ["sleep", seconds])
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 5) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
     deadline = time.monotonic() + seconds
     while not holds():
         if time.monotonic() > deadline:
@@ -65,7 +65,7 @@ def supervised(tmp_path: Path) -> Iterator[Supervised]:
 def test_what_is_killed_is_started_again_at_once_and_the_pid_file_says_so(supervised: Supervised) -> None:
     first, other = supervised.pid("a"), supervised.pid("b")
     os.kill(first, signal.SIGKILL)
-    assert eventually(lambda: supervised.pid("a") != first, seconds=0.5)
+    assert eventually(lambda: supervised.pid("a") != first, seconds=5)
     assert supervised.pid("b") == other
 
 

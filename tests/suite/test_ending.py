@@ -11,6 +11,9 @@ from tests.suite.client import Client, stream
 from tests.suite.contract import RUN, conform, refused
 from tests.suite.endpoint import Endpoint
 
+# Seconds after which the runner that asks, which may be another one, has heard by NATS that a run was ended.
+HEARD_WITHIN = 1
+
 
 def half_done(build: Builders, endpoint: Endpoint, name: str) -> Json:
     """A running run: one case is scored, another one is being asked, and two more wait."""
@@ -40,6 +43,7 @@ def test_a_cancel_stops_new_calls_at_once_and_keeps_what_is_done(client: Client,
     answer = conform(made(client.post(f"{RUNS}/{run['id']}/cancel"), 200), RUN)
     assert (answer["id"], answer["status"]) == (run["id"], "cancelled")
     assert build.read(run)["status"] == "cancelled"
+    time.sleep(HEARD_WITHIN)
     endpoint.gate("cancelled").open()
     ended = settled(build, run)
     assert (ended["status"], ended["total_cases"]) == ("cancelled", 4)
@@ -104,6 +108,7 @@ def test_deleting_the_set_of_a_running_run_ends_it(client: Client, build: Builde
     run = half_done(build, endpoint, "set gone")
     assert client.delete(f"{SETS}/{run['test_set_id']}").status == 204
     refused(client.get(f"{RUNS}/{run['id']}"), 404)
+    time.sleep(HEARD_WITHIN)
     endpoint.gate("set gone").open()
     time.sleep(0.5)
     refused(client.get(f"{RUNS}/{run['id']}"), 404)

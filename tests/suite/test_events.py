@@ -198,6 +198,7 @@ def test_progress_comes_at_most_twice_a_second(client: Client, build: Builders, 
     test_set = build.test_set(build.context(build.endpoint(endpoint.base_url, max_concurrency=4)))
     build.cases(test_set, *[("sleep 0.1", "x")] * 60)
     run = build.run(test_set)
+    began = time.monotonic()
     listening = Listening(client, run).start()
     is_whole(listening.heard(), build.ended(run))
     told = [(at, block.data) for at, block in listening.blocks if block.event == "run.progress"]
@@ -205,7 +206,8 @@ def test_progress_comes_at_most_twice_a_second(client: Client, build: Builders, 
     counts: list[Any] = [data["completed_cases"] for _, data in told]
     assert counts == sorted(counts)
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(told)]
-    assert len(told) <= 2 * (told[-1][0] - told[0][0]) + 1.5, gaps
+    # Since before the first: a block may come late, but none is sent early.
+    assert len(told) <= 2 * (told[-1][0] - began) + 1, gaps
 
 
 def test_a_cancelled_run_says_so_last(client: Client, build: Builders, endpoint: Endpoint) -> None:
@@ -230,9 +232,9 @@ def test_an_idle_stream_says_that_it_lives(idle: Listening) -> None:
     def comments() -> list[float]:
         return [at for at, block in idle.blocks if block.comment is not None]
 
-    ends = time.monotonic() + 20
+    ends = time.monotonic() + 30
     while not comments() and time.monotonic() < ends:
         time.sleep(0.2)
     quiet_since = max(at for at, block in idle.blocks if block.comment is None and at < (comments() or [ends])[0])
     assert comments(), idle.blocks
-    assert comments()[0] - quiet_since <= 16
+    assert comments()[0] - quiet_since <= 20

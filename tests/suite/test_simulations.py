@@ -30,7 +30,7 @@ def test_scripts_are_read_out_and_each_conversation_is_judged(simulations: Simul
     assert started["scenario_ids"] == [scenario["id"] for scenario in scenarios]
     execution = simulations.ended(run_test, started["execution_id"])
     assert (execution["status"], execution["completed_calls"]) == ("completed", 2)
-    eventually(lambda: simulations.read(run_test)["status"], lambda status: status == "completed", within=5)
+    eventually(lambda: simulations.read(run_test)["status"], lambda status: status == "completed")
     expected = {
         "says Ada": {"name": "says Ada", "average_score": 0.5, "total_runs": 2, "passed": 1, "failed": 1},
         "says nobody says that": {"name": "says nobody says that", "average_score": 0, "total_runs": 2, "passed": 0, "failed": 2},

@@ -118,7 +118,7 @@ async def stack(url: str, nats_server: NatsProcess, monkeypatch: pytest.MonkeyPa
 
 async def until(stack: Stack, run: Facts, status: int) -> runs_pb2.Run:
     """The run once it reads so."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(20):
         while True:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 found: runs_pb2.Run = await stack.reports.GetRun(pb.GetRunRequest(run_id=str(run.id)), metadata=as_user(run.workspace))
@@ -157,7 +157,7 @@ async def test_a_stream_follows_what_is_published(stack: Stack) -> None:
     for part in in_parts([scored(n) for n in range(64)], 4):
         await stack.producers.publish(run.scored(*part))
     await stack.producers.publish(run.finished())
-    text = await asyncio.wait_for(reading, 10)
+    text = await asyncio.wait_for(reading, 20)
     assert [line for line in text.split("\n") if line.startswith("id: ")] == [f"id: {n}" for n in range(1, 67)]
 
 
@@ -180,7 +180,7 @@ async def test_deletes_are_heard(stack: Stack) -> None:
 
 
 async def until_gone(stack: Stack, run: Facts) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         with refused(grpc.StatusCode.NOT_FOUND):
             while True:
                 await stack.reports.GetRun(pb.GetRunRequest(run_id=str(run.id)), metadata=as_user(run.workspace))
@@ -195,10 +195,11 @@ async def test_a_change_told_by_one_process_wakes_streams_of_another(database: D
     here, there = (Feed(database, broker) for broker in brokers)
     listening = asyncio.create_task(there.listen())
     await asyncio.sleep(0.3)
+    await brokers[1].client.flush()  # returns once NATS knows of the subscription
     run, other = Facts(), Facts()
     with there.follow(run.id) as follower, there.follow(other.id) as unconcerned:
         await here.tell([run.id, Facts().id])
-        await asyncio.wait_for(follower.changed.wait(), 1)
+        await asyncio.wait_for(follower.changed.wait(), 10)
         assert not unconcerned.changed.is_set()
     assert there._followers == {}
     listening.cancel()

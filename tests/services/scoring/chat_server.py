@@ -28,6 +28,8 @@ class ChatServer:
     formats: Sequence[str] = ("json_schema", "json_object", "text")
     answers: list[Answer] = field(default_factory=lambda: [json.dumps(VERDICT)])
     delay_seconds: float = 0.0
+    # If there are passes, every answer waits for one.
+    passes: asyncio.Semaphore | None = None
     probes: list[Request] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     authorizations: set[str] = field(default_factory=set)
@@ -55,6 +57,8 @@ class ChatServer:
         self._at_once += 1
         self.most_at_once = max(self.most_at_once, self._at_once)
         await asyncio.sleep(self.delay_seconds)
+        if self.passes is not None:
+            await self.passes.acquire()
         self._at_once -= 1
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return answer() if callable(answer) else _completion(answer)

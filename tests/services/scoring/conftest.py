@@ -3,17 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from hypothesis import settings
 
 from services.scoring.embedding import Embedder
 from services.scoring.embedding_files import directory
 from services.scoring.judge import CacheValue, Judge
 from shared.guard import Guard, open_session
 from tests.services.scoring.chat_server import ChatServer, serving
-
-# A busy machine makes an example slow, not wrong.
-settings.register_profile("unhurried", deadline=None)
-settings.load_profile("unhurried")
 
 
 class Memory:

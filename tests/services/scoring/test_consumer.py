@@ -37,6 +37,8 @@ from tests.services.scoring.events import Facts, a_case
 from tests.services.scoring.house import House, a_house
 
 ACK_WAIT = 2.0
+# Seconds in which a new process, which may have to load the model, has asked a judge.
+STARTED_WITHIN = 60
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,7 @@ class Producer:
 
     async def published(self) -> None:
         """Returns once NATS has everything."""
-        async with asyncio.timeout(5), self.database.connection() as connection:
+        async with asyncio.timeout(20), self.database.connection() as connection:
             while await connection.fetchval("SELECT count(*) FROM outbox WHERE published_at IS NULL"):  # noqa: ASYNC110 nobody tells
                 await asyncio.sleep(0.02)
 
@@ -111,7 +113,7 @@ async def until(seconds: float, holds: Callable[[], Awaitable[object]]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def until_scored(house: House, run: Facts, cases: int, seconds: float = 15) -> None:
+async def until_scored(house: House, run: Facts, cases: int, seconds: float = 30) -> None:
     async def all_scored() -> bool:
         return len(await house.stored(run)) >= cases
 
@@ -180,7 +182,7 @@ async def test_deleted_runs_are_marked(house: House, producer: Producer) -> None
 
     async with hearing(house, producer):
         await producer.says(RUN_DELETED, run.deleted())
-        await until(10, marked)
+        await until(20, marked)
 
 
 # The service as a process
@@ -222,15 +224,15 @@ async def test_what_a_killed_process_had_in_hand_is_scored_once_by_the_next(
     ) as peer:
         await producer.says(CASES_EXECUTED, run.executed(a_case(0), a_case(1, "It takes five days.", test_method="semantic_quality")))
         with process(urls, nats_url, peer) as killed:
-            await until(15, lambda: _asked(server))
+            await until(STARTED_WITHIN, lambda: _asked(server))
             killed.send_signal(signal.SIGKILL)
             killed.wait()
         assert await house.stored(run) == []
         server.delay_seconds = 0
         with process(urls, nats_url, peer) as stopped:
-            await until_scored(house, run, 2)
+            await until_scored(house, run, 2, STARTED_WITHIN)
             stopped.send_signal(signal.SIGTERM)
-            assert await asyncio.to_thread(stopped.wait, 15) == 0
+            assert await asyncio.to_thread(stopped.wait, 60) == 0
     assert await house.statuses(run) == [(0, "passed"), (1, "passed")]
     assert await house.tries() == []
 

@@ -1,7 +1,6 @@
 """The real model: what it knows, what it can't see, and that a text's vector depends on that text alone."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import numpy as np
@@ -77,11 +76,11 @@ async def test_only_so_much_of_a_huge_text_is_read_and_that_is_told(embedder: Em
 
 async def test_embedding_leaves_the_event_loop_free(embedder: Embedder) -> None:
     task = asyncio.create_task(embedder.similarities([(f"a text number {i}", f"another text {i}") for i in range(100)]))
-    longest, last = 0.0, time.monotonic()
+    turns = 0
     while not task.done():
         await asyncio.sleep(0.001)
-        longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    assert longest < 1
+        turns += 1
+    assert turns > 10
 
 
 async def test_without_a_model_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

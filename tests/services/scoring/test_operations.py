@@ -21,6 +21,7 @@ from tests.servers import PostgresServer
 from tests.services.scoring.chat_server import ChatServer, refusal
 from tests.services.scoring.events import Facts, a_case, again, heard
 from tests.services.scoring.house import SCORED_AT, House, a_house
+from tests.shared.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -209,18 +210,21 @@ async def test_the_same_question_is_judged_once(house: House, server: ChatServer
 async def test_judged_events_commit_one_by_one(house: House, server: ChatServer) -> None:
     run, quick = Facts(), Facts()
     house.catalog.judges_for(run, server.base_url)
-    server.delay_seconds = 0.2
+    server.passes = asyncio.Semaphore(0)
     events = heard(*(run.executed(judged(n, f"Some {n} days.")) for n in range(6)), quick.executed(a_case()))
     task = asyncio.create_task(score_executed(house.parts, events))
-    seen = set()
-    while not task.done():
-        seen.add((len(await house.told(quick)), len(await house.told(run))))
-        await asyncio.sleep(0.02)
+
+    async def are_told(facts: Facts, count: int) -> bool:
+        return len(await house.told(facts)) == count
+
+    await until(lambda: are_told(quick, 1))
+    assert await are_told(run, 0)
+    server.passes.release()
+    await until(lambda: are_told(run, 1))
+    for _ in range(20):  # more than are asked, should one have to be asked again
+        server.passes.release()
     await task
-    # Four calls at once: the quick one first, then four, then the other two.
-    assert (1, 0) in seen
-    assert any(0 < told < 6 for _, told in seen)
-    assert len(await house.told(run)) == 6
+    assert await are_told(run, 6)
 
 
 async def test_a_judge_without_a_verdict_is_an_error_of_its_case(house: House, server: ChatServer) -> None:
@@ -292,7 +296,7 @@ async def test_scores_of_a_deleted_run_are_removed_and_late_ones_too(house: Hous
 
 
 async def _until_gone(house: House, run: Facts) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         while await house.stored(run):  # noqa: ASYNC110 nobody tells
             await asyncio.sleep(0.02)
 
