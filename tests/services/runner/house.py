@@ -37,7 +37,7 @@ TABLES = "runs, run_cases, tickets, calls, schedules, instances, removals, outbo
 
 def a_target(**said: Any) -> Target:
     """An echo, unless said otherwise."""
-    default = Target(new_id(), "builtin", "", "echo", "", {}, max_concurrency=8, requests_per_minute=0, timeout_ms=1000)
+    default = Target(new_id(), "builtin", "", "echo", "", {}, max_concurrency=8, requests_per_minute=0, timeout_ms=20_000)
     return replace(default, **said)
 
 

@@ -35,7 +35,7 @@ from tests.services.runner.house import (
 )
 from tests.shared.waiting import until
 
-LEASE = timedelta(seconds=3)
+LEASE = timedelta(seconds=6)
 EXECUTED = "runner.cases_executed"
 
 
@@ -73,7 +73,7 @@ class Shop:
     async def run(self, cases: int = 30, repeats: int = 1, slots: int = 8, **said: object) -> Run:
         """A run that calls the endpoint."""
         self.asked.neighbours.target.base_url = self.there.url
-        target = a_target(kind="openai", base_url=self.there.url, max_concurrency=8, timeout_ms=20_000)
+        target = a_target(kind="openai", base_url=self.there.url, max_concurrency=8)
         made = await running(self.database, cases, repeats, slots=slots, **{"target": target, **said})
         self.database.committed()
         return made

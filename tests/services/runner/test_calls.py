@@ -71,7 +71,7 @@ async def test_an_answer_is_kept_with_its_time_and_attempts(calling: Calling) ->
     calling.there.says(Answer(chat("hello"), seconds=0.05))
     done = await calling.call()
     assert (done.output, done.error, done.attempts, done.warnings) == ("hello", None, 1, ())
-    assert 40 < (done.execution_time_ms or 0) < 2000
+    assert 40 < (done.execution_time_ms or 0) < 20_000
     assert calling.there.headers[0]["authorization"] == "Bearer sk-secret"
 
 
@@ -83,10 +83,11 @@ async def test_the_key_names_run_case_and_repeat_and_stays_over_tries(calling: C
     assert keys[0].endswith(f":{done.case.case_id}:1")
 
 
-@pytest.mark.parametrize(("failures", "attempts"), [([500], 2), ([503, 408], 3), ([Answer(seconds=1.0), 500], 3)])
+@pytest.mark.parametrize(("failures", "attempts"), [([500], 2), ([503, 408], 3), ([Answer(seconds=30), 500], 3)])
 async def test_what_may_pass_is_tried_again(calling: Calling, failures: list[Any], attempts: int) -> None:
     calling.there.says(*failures, chat("at last"))
-    done = await calling.call(timeout_ms=300)
+    slow = any(isinstance(failure, Answer) for failure in failures)
+    done = await calling.call(timeout_ms=3500 if slow else 20_000)
     assert (done.output, done.attempts) == ("at last", attempts)
 
 
@@ -127,9 +128,9 @@ async def test_a_wait_beyond_all_patience_is_not_begun(calling: Calling) -> None
 
 
 async def test_calls_that_are_spaced_out_lose_no_patience_by_it(calling: Calling, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 1.0)
-    calling.there.says(429, 429, chat("at last"))
-    assert (await calling.call(requests_per_minute=40)).output == "at last"
+    monkeypatch.setattr(calls, "PATIENCE_SECONDS", 3.0)
+    calling.there.says(*[429] * 4, chat("at last"))
+    assert (await calling.call(requests_per_minute=50)).output == "at last"  # three waits of 1.2 s before the last refusal
 
 
 async def test_a_target_that_gives_up_just_as_the_time_does_is_not_asked_again() -> None:

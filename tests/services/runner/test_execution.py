@@ -101,7 +101,7 @@ async def test_a_conversation_is_taken_up_after_the_last_turn_that_was_stored(sh
 
 async def test_a_worker_that_slept_past_its_lease_writes_nothing_stale(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     deafen_renewals(monkeypatch)
-    shop.there.says(Answer(chat("stale"), seconds=1.5))
+    shop.there.says(Answer(chat("stale"), seconds=5.0))
     worker, _ = await shop.a_worker()
     run = await shop.run(6)
     await shop.until_leased(run, 6)

@@ -68,12 +68,13 @@ async def test_a_catalog_that_hangs_holds_up_nothing_else(database: Database, as
     asked.neighbours.streaming = hang
     for _ in range(12):
         await inserted(database, a_run(10))
-    await asyncio.wait_for(reconciler.freezes(), 2)
-    await asyncio.sleep(0.3)
-    await asyncio.wait_for(reconciler.freezes(), 2)
+    await asyncio.wait_for(reconciler.freezes(), 10)
+    await until(lambda: asked.neighbours.streamed >= reconciling.FREEZES_AT_ONCE)
+    await asyncio.sleep(0.3)  # for one too many
+    await asyncio.wait_for(reconciler.freezes(), 10)
     assert asked.neighbours.streamed == reconciling.FREEZES_AT_ONCE
     assert len(reconciler._freezing) == 12
-    await asyncio.wait_for(reconciler.runs(), 2)  # connections are left for others
+    await asyncio.wait_for(reconciler.runs(), 10)  # connections are left for others
     hanging.set()
 
     async def all_frozen() -> bool:

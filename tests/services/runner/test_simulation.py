@@ -31,6 +31,7 @@ from shared.ids import new_id
 from shared.postgres import Database
 from tests.services.runner.endpoint import Answer, Endpoint, chat, endpoint, tool_chat
 from tests.services.runner.house import Asked, a_target, claim, rows, running, said
+from tests.shared.waiting import until
 
 LEASE = timedelta(seconds=60)
 LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}, "result": {"stock": 3}}
@@ -189,11 +190,10 @@ async def test_the_same_words_three_times_end_it_before_they_are_answered(stage:
 
 
 async def test_a_conversation_ends_when_its_time_is_over(stage: Stage) -> None:
-    stage.agent.says(chat("quick"), Answer(chat("slow"), seconds=3))
-    done = await stage.hold("a", "b", max_duration_seconds=1, timeout_ms=5000)
+    stage.agent.says(chat("quick"), Answer(chat("slow"), seconds=30))
+    done = await stage.hold("a", "b", max_duration_seconds=4)
     assert (done.output, done.error, record(done)["termination_reason"]) == ("quick", None, "max_duration")
-    stage.agent.says(Answer(chat("slow"), seconds=3))
-    late = await stage.hold("a", max_duration_seconds=1, timeout_ms=5000)
+    late = await stage.hold("a", max_duration_seconds=1)
     assert (late.output, late.error) == (None, "the agent never answered (max_duration)")
 
 
@@ -280,18 +280,19 @@ async def test_the_echo_holds_conversations_too(stage: Stage) -> None:
 
 
 async def test_waiting_for_a_slot_is_no_part_of_the_conversation(stage: Stage) -> None:
-    stage.agent.says(Answer(chat("hello"), seconds=0.6))
-    runs = [await stage.run(("hi",), max_duration_seconds=1, max_concurrency=1, connection_id=new_id()) for _ in range(1)]
-    run = runs[0]
-    [case] = await claim(stage.database, run, lease=LEASE)
-    both = await asyncio.gather(stage.simulation.hold(run, case), stage.simulation.hold(run, case))
-    assert [done.output for done in both] == ["hello", "hello"]
-    assert stage.agent.most == 1
+    stage.agent.says(Answer(chat("long"), seconds=4), chat("hello"))
+    only: dict[str, Any] = {"max_concurrency": 1, "connection_id": new_id()}
+    long, short = await stage.run(("hi",), **only), await stage.run(("hi",), max_duration_seconds=3, **only)
+    [one], [other] = await claim(stage.database, long, lease=LEASE), await claim(stage.database, short, lease=LEASE)
+    holding = asyncio.create_task(stage.simulation.hold(long, one))
+    await until(lambda: stage.agent.at_once == 1)
+    done = await stage.simulation.hold(short, other)
+    assert ((await holding).output, done.output, stage.agent.most) == ("long", "hello", 1)
 
 
 async def test_waiting_for_the_next_call_of_a_minute_is_no_part_of_the_conversation(stage: Stage) -> None:
-    stage.agent.says(chat("hello"), chat("fine"), Answer(chat("slow"), seconds=3))
-    done = await stage.hold("hi", "how are you?", "and now?", max_duration_seconds=1, requests_per_minute=40, timeout_ms=5000)
+    stage.agent.says(chat("hello"), chat("fine"), Answer(chat("slow"), seconds=30))
+    done = await stage.hold("hi", "how are you?", "and now?", max_duration_seconds=3, requests_per_minute=36)  # two waits of 1.7 s
     assert (done.output, record(done)["termination_reason"]) == ("fine", "max_duration")
     assert len(stage.agent.asked) == 3
 

@@ -32,7 +32,10 @@ from tests.services.runner.shop import LEASE, Shop, deafen_renewals, ended
 from tests.shared.waiting import until
 
 
-async def test_calls_under_way_when_a_worker_ends_are_written_and_nothing_is_asked_twice(shop: Shop) -> None:
+async def test_calls_under_way_when_a_worker_ends_are_written_and_nothing_is_asked_twice(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(working, "FINISH_SECONDS", 30)
     shop.there.says(Answer(chat("x"), seconds=LEASE.total_seconds() * 1.3))  # the lease must be kept until then
     _, task = await shop.a_worker()
     run = await shop.run(20)
@@ -49,7 +52,7 @@ async def test_calls_under_way_when_a_worker_ends_are_written_and_nothing_is_ask
 
 
 async def test_a_conversation_goes_on_elsewhere_after_the_turn_that_was_under_way(shop: Shop) -> None:
-    shop.there.says(Answer(chat("x"), seconds=0.5))
+    shop.there.says(Answer(chat("x"), seconds=4.0), chat("x"))
     _, task = await shop.a_worker()
     run = await shop.run(4, mode="scenario")
     await until(lambda: bool(shop.there.asked))

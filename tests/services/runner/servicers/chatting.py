@@ -77,7 +77,7 @@ class Served:
     def plays(self, *answers: Answer | bytes) -> None:
         """A model plays the user, and says this."""
         self.subjects.simulator = catalog_pb2.Target(
-            connection_id=str(new_id()), kind="openai", base_url=self.model.url, model="m", max_concurrency=4, timeout_ms=1000
+            connection_id=str(new_id()), kind="openai", base_url=self.model.url, model="m", max_concurrency=4, timeout_ms=20_000
         )
         self.asked.neighbours.target.base_url = self.model.url
         self.model.says(*answers)

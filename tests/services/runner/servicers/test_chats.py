@@ -117,7 +117,7 @@ async def test_a_model_plays_the_user_and_an_end_of_its_is_the_last_line(served:
 
 
 async def test_of_several_messages_at_once_one_alone_takes_effect(served: Served) -> None:
-    served.plays(chat("one"), Answer(chat("two"), seconds=0.4))
+    served.plays(chat("one"), Answer(chat("two"), seconds=4.0))
     call_id = await served.a_call(instructions="You are Ann.", max_turns=9)
     await served.begin(call_id)
     said = await asyncio.gather(*(served.say(call_id, f"answer {number}") for number in range(3)), return_exceptions=True)

@@ -241,7 +241,7 @@ async def test_readers_that_read_slowly_hold_no_connection(served: Served) -> No
     for call in slow:
         assert (await call.read()).ord == 0
     await asyncio.sleep(0.2)
-    found = await asyncio.wait_for(rows(served.database, "SELECT count(*) AS runs FROM runs"), 2)
+    found = await rows(served.database, "SELECT count(*) AS runs FROM runs")  # refused where no connection is free
     assert found[0]["runs"] == 1
     for call in slow:
         call.cancel()

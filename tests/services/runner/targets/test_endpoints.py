@@ -41,7 +41,7 @@ def http(session: aiohttp.ClientSession) -> Http:
 
 
 def a_call(there: Endpoint, **said: object) -> Call:
-    default = Call("why?", (), "Be brief.", "gpt", {"max_tokens": 100, "temperature": 0.5}, there.url, "sk-1", 2.0, "run:case:1")
+    default = Call("why?", (), "Be brief.", "gpt", {"max_tokens": 100, "temperature": 0.5}, there.url, "sk-1", 20.0, "run:case:1")
     return replace(default, **said)  # type: ignore[arg-type]
 
 
