@@ -279,9 +279,10 @@ async def test_a_slot_that_comes_free_while_a_waiter_is_cancelled_goes_to_the_ne
         one.want(2, limit=1, seconds=30)
         one.want(1, limit=1, seconds=0)
         await asyncio.sleep(0.02)
-        one.tasks[1].cancel()  # its place in the queue is passed over before it hears of it
         one.tasks[0].cancel()
-        await asyncio.gather(*one.tasks, return_exceptions=True)
+        one.tasks[1].cancel()  # its place in the queue is passed over before it hears of it
+        async with asyncio.timeout(20):
+            await asyncio.gather(*one.tasks, return_exceptions=True)
         assert [task.cancelled() for task in one.tasks] == [True, True, False]
 
 

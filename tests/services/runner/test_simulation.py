@@ -292,7 +292,7 @@ async def test_waiting_for_a_slot_is_no_part_of_the_conversation(stage: Stage) -
 
 async def test_waiting_for_the_next_call_of_a_minute_is_no_part_of_the_conversation(stage: Stage) -> None:
     stage.agent.says(chat("hello"), chat("fine"), Answer(chat("slow"), seconds=30))
-    done = await stage.hold("hi", "how are you?", "and now?", max_duration_seconds=3, requests_per_minute=36)  # two waits of 1.7 s
+    done = await stage.hold("hi", "how are you?", "and now?", max_duration_seconds=3, requests_per_minute=18)  # waits of 3.3 s
     assert (done.output, record(done)["termination_reason"]) == ("fine", "max_duration")
     assert len(stage.agent.asked) == 3
 
