@@ -75,7 +75,7 @@ async def test_only_so_much_of_a_huge_text_is_read_and_that_is_told(embedder: Em
 
 
 async def test_embedding_leaves_the_event_loop_free(embedder: Embedder) -> None:
-    task = asyncio.create_task(embedder.similarities([(f"a text number {i}", f"another text {i}") for i in range(100)]))
+    task = asyncio.create_task(embedder.similarities([(f"a text number {i}", f"another text {i}") for i in range(300)]))
     turns = 0
     while not task.done():
         await asyncio.sleep(0.001)
