@@ -51,9 +51,6 @@ class Door:
         for writer in self.writers:
             writer.close()
 
-    async def empty(self) -> bool:
-        return not self.writers
-
 
 @pytest.fixture
 async def door(nats_server: NatsProcess) -> AsyncIterator[tuple[Door, str]]:
@@ -64,7 +61,7 @@ async def door(nats_server: NatsProcess) -> AsyncIterator[tuple[Door, str]]:
         port = listening.sockets[0].getsockname()[1]
         yield made, server._replace(netloc=f"{server.netloc.rpartition(':')[0]}:{port}").geturl()
         made.show_out()
-        await until(made.empty)
+        await until(lambda: not made.writers)
 
 
 @pytest.mark.parametrize("turns", range(0, 12, 3))
@@ -83,11 +80,7 @@ async def test_who_leaves_in_the_moment_of_a_reconnection_has_nothing_open(door:
     await asyncio.wait_for(broker.ready(), 10)
     place.came, place.shut = leave, shut
     place.show_out()
-
-    async def gone() -> bool:
-        return bool(left) and all(task.done() for task in left)
-
-    await until(gone)
+    await until(lambda: bool(left) and all(task.done() for task in left))
     place.came, place.shut = None, False
     visits = place.visits
     await asyncio.sleep(0.6)  # more than twice the pause between two attempts to connect
@@ -104,7 +97,7 @@ async def test_who_leaves_while_it_connects_for_the_first_time_has_nothing_open(
     for _ in range(turns):
         await asyncio.sleep(0)
     await broker.close()
-    await until(place.empty)
+    await until(lambda: not place.writers)
     assert not broker.connected
 
 
@@ -115,17 +108,9 @@ async def test_a_greeting_that_fails_leaves_no_connection_open(door: tuple[Door,
     await asyncio.wait_for(broker.ready(), 10)
     place.shut, before = True, place.visits
     place.show_out()
-
-    async def tried() -> bool:
-        return place.visits >= before + 4
-
-    await until(tried)
+    await until(lambda: place.visits >= before + 4)
     place.shut = False
-
-    async def connected() -> bool:
-        return broker.connected
-
-    await until(connected)
+    await until(lambda: broker.connected)
     await broker.close()
     gc.collect()  # an unclosed socket that is found here fails the test
 

@@ -31,7 +31,6 @@ def test_no_cases_have_no_interval() -> None:
     assert wilson(0, 0) is None
 
 
-@settings(deadline=None)
 @given(st.integers(1, 10_000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
 def test_a_wilson_interval_holds_the_rate_and_stays_a_rate(counts: tuple[int, int]) -> None:
     passed, total = counts
@@ -66,7 +65,6 @@ def test_single_verdicts_are_decided_by_the_pairs_that_changed(better: int, wors
     assert paired.difference == pytest.approx((better - worse) / (better + worse + same))
 
 
-@settings(deadline=None)
 @given(better=st.integers(0, 60), worse=st.integers(0, 60), same=st.integers(1, 60))
 def test_swapping_the_runs_mirrors_the_comparison(better: int, worse: int, same: int) -> None:
     there, back = compare(pairs(better, worse, same)), compare(pairs(worse, better, same))
@@ -78,7 +76,7 @@ def test_swapping_the_runs_mirrors_the_comparison(better: int, worse: int, same:
 
 
 @given(st.lists(st.builds(Pair, st.sampled_from([0, 1 / 3, 2 / 3, 1]), st.sampled_from([0, 1 / 3, 2 / 3, 1])), min_size=1, max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_verdict_p_value_and_interval_never_contradict_each_other(given_pairs: list[Pair]) -> None:
     paired = compare(given_pairs)
     assert paired.p_value is not None
